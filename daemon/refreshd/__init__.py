@@ -1,0 +1,3 @@
+"""Keeps OAuth 2.0 credentials fresh."""
+
+__version__ = "0.1.0"
