@@ -1,0 +1,47 @@
+"""One registration of ours at one provider, as the services see it. Configuration is turned into this by the wiring."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from refreshd.domain.credential import ClientName
+from refreshd.domain.secret import Secret
+
+
+class AuthMethod(StrEnum):
+    """How a client proves itself at the token endpoint (RFC 6749 §2.3.1, RFC 7636 for `none`)."""
+
+    BASIC = "client_secret_basic"
+    POST = "client_secret_post"
+    NONE = "none"
+
+
+class ClientIdIn(StrEnum):
+    """Where a client without a secret names itself: the form (RFC 6749 §3.2.1), or the query (Adobe IMS)."""
+
+    FORM = "form"
+    QUERY = "query"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """Everything one token request needs to know of its client. `request_timeout` is the total deadline."""
+
+    name: ClientName
+    token_endpoint: str
+    auth_method: AuthMethod
+    client_id: str
+    client_secret: Secret | None
+    request_timeout: timedelta
+    rejection_codes: frozenset[str] = frozenset()
+    client_id_in: ClientIdIn = ClientIdIn.FORM
+    proxy: str = ""
+    ca_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a provider may be asked to bear: requests in flight, and started per second."""
+
+    max_in_flight: int
+    max_rate: float

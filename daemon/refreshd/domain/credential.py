@@ -1,0 +1,95 @@
+"""One stored grant: what is known about it between two refreshes. Tokens travel beside it, not in it."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import NewType
+
+from refreshd.domain.secret import Secret
+
+CredentialId = NewType("CredentialId", str)
+ClientName = NewType("ClientName", str)
+AttemptId = NewType("AttemptId", str)
+FamilyId = NewType("FamilyId", str)
+
+CREDENTIAL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:/-]{0,127}")
+
+
+class Health(StrEnum):
+    """What the machine knows of a credential; the operator's pause is kept apart from it."""
+
+    ACTIVE = "active"
+    RELOGIN_REQUIRED = "relogin_required"
+    HELD = "held"
+
+
+class Status(StrEnum):
+    """What the world is told: health, unless the operator paused or removed it."""
+
+    ACTIVE = "active"
+    RELOGIN_REQUIRED = "relogin_required"
+    PAUSED = "paused"
+    HELD = "held"
+    REMOVED = "removed"
+
+
+class Reason(StrEnum):
+    """Why a credential is not simply active. A closed list of ours, never a provider's text."""
+
+    REFUSED = "refused"
+    ROTATION_LOST = "rotation_lost"
+    SCOPE_REFUSED = "scope_refused"
+    LOGIN_REFUSED = "login_refused"
+    UNEXPLAINED_REFUSAL = "unexplained_refusal"
+    UNDECRYPTABLE = "undecryptable"
+    UNKNOWN_CLIENT = "unknown_client"
+
+
+class Lane(IntEnum):
+    """Order of work: answers in doubt first, confirmations of a rejection last."""
+
+    IN_DOUBT = 0
+    ORDINARY = 1
+    CONFIRMING = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessToken:
+    """A published token. `expires_at` is None when nothing is known about its life."""
+
+    value: Secret
+    token_type: str
+    issued_at: datetime
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """The facts `settle` decides on. `generation` counts token changes of this credential."""
+
+    id: CredentialId
+    client: ClientName
+    family: FamilyId
+    scope: str
+    generation: int
+    login_at: datetime
+    rotated_at: datetime
+    issued_at: datetime | None = None
+    expires_at: datetime | None = None
+    refresh_at: datetime | None = None
+    next_attempt_at: datetime | None = None
+    lane: Lane = Lane.ORDINARY
+    health: Health = Health.ACTIVE
+    reason: Reason | None = None
+    in_doubt: bool = False
+    failures: int = 0
+    rejections: int = 0
+    rejected_code: str | None = None
+    first_rejected_at: datetime | None = None
+    condemned_at: datetime | None = None
+    relogin_by: datetime | None = None
+    relogin_step: int = 0
+    last_outcome: str | None = None
+    last_code: str | None = None
+    attempted_at: datetime | None = None

@@ -1,0 +1,396 @@
+"""The only state machine: what one outcome makes of one credential. Pure; it never erases a refresh token."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from refreshd.domain import policy as rules
+from refreshd.domain.credential import AccessToken, Credential, Health, Lane, Reason
+from refreshd.domain.events import (
+    CredentialRefreshed,
+    Event,
+    HealingFailed,
+    RefreshDeferred,
+    RefreshMisconfigured,
+    RefreshRejected,
+    RefreshTokenOnly,
+    RefreshUncertain,
+    ReloginRequired,
+    StreamEvent,
+)
+from refreshd.domain.outcome import (
+    Deferred,
+    GrantedAccess,
+    Misconfigured,
+    Outcome,
+    Refreshed,
+    Rejected,
+    Uncertain,
+    label,
+)
+from refreshd.domain.policy import RefreshPolicy
+from refreshd.domain.secret import Secret
+
+_REASONS = {
+    "access_denied": Reason.LOGIN_REFUSED,
+    "login_required": Reason.LOGIN_REFUSED,
+    "consent_required": Reason.LOGIN_REFUSED,
+    "invalid_scope": Reason.SCOPE_REFUSED,
+    "scope_not_granted": Reason.SCOPE_REFUSED,
+    "unknown_error": Reason.UNEXPLAINED_REFUSAL,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """What the store writes, what Redis shows, and what the world is told.
+
+    `refresh_token` and `access` None: keep the stored ones. `withdraw_access`: the stored access token is erased.
+    `visible`: the change counts a revision. `stream`: events for the Redis stream, in order.
+    """
+
+    after: Credential
+    event: Event
+    refresh_token: Secret | None = None
+    access: AccessToken | None = None
+    withdraw_access: bool = False
+    visible: bool = False
+    stream: tuple[StreamEvent, ...] = ()
+    proves_sliding: bool = False
+
+    @property
+    def has_tokens(self) -> bool:
+        return self.refresh_token is not None or self.access is not None
+
+
+def settle(
+    before: Credential,
+    outcome: Outcome,
+    policy: RefreshPolicy,
+    *,
+    sent_at: datetime,
+    now: datetime,
+    draw: float,
+) -> Transition:
+    """Decide the next state. `sent_at`: before the request left, expiry counts from it. `draw`: chance in [0, 1)."""
+    seen = replace(before, attempted_at=now, last_outcome=label(outcome), last_code=outcome.code)
+    match outcome:
+        case Refreshed(access=GrantedAccess() as access):
+            return _refreshed(seen, outcome, access, policy, sent_at=sent_at, now=now, draw=draw)
+        case Refreshed():
+            return _refresh_token_only(seen, outcome, policy, sent_at=sent_at, now=now, draw=draw)
+        case Deferred():
+            return _deferred(seen, outcome, now=now, draw=draw)
+        case Uncertain():
+            return _uncertain(seen, outcome, policy, now=now, draw=draw)
+        case Rejected():
+            return _rejected(seen, outcome, now=now, draw=draw)
+        case Misconfigured():
+            return _misconfigured(seen, outcome, now=now)
+        case _:
+            assert_never(outcome)
+
+
+def _refreshed(
+    seen: Credential,
+    outcome: Refreshed,
+    access: GrantedAccess,
+    policy: RefreshPolicy,
+    *,
+    sent_at: datetime,
+    now: datetime,
+    draw: float,
+) -> Transition:
+    lifetime = access.expires_in or policy.access_lifetime
+    token = AccessToken(
+        value=access.value,
+        token_type=access.token_type,
+        issued_at=sent_at,
+        expires_at=sent_at + lifetime,
+    )
+    turn = rules.refresh_at(policy, issued_at=sent_at, expires_at=sent_at + lifetime, draw=draw)
+    proves = _proves_sliding(seen, policy, sent_at)
+    after = _dated(
+        replace(
+            _cleared(seen),
+            generation=seen.generation + 1,
+            scope=outcome.scope or seen.scope,
+            rotated_at=sent_at if outcome.refresh_token else seen.rotated_at,
+            issued_at=sent_at,
+            expires_at=sent_at + lifetime,
+            refresh_at=turn,
+            next_attempt_at=turn,
+            failures=0,
+        ),
+        policy,
+        now=now,
+        sliding=proves,
+    )
+    recovered = seen.health is Health.RELOGIN_REQUIRED
+    event = CredentialRefreshed(
+        id=after.id,
+        client=after.client,
+        generation=after.generation,
+        expires_at=sent_at + lifetime,
+        refresh_at=turn,
+        lead=seen.expires_at - now if seen.expires_at else None,
+        lifetime=lifetime,
+        recovered=recovered,
+        doubt_resolved=seen.in_doubt,
+        anomalies=outcome.anomalies + _scope_anomalies(seen, outcome, policy),
+    )
+    stream = (StreamEvent.RECOVERED,) if recovered else ()
+    return Transition(
+        after=after,
+        event=event,
+        refresh_token=outcome.refresh_token,
+        access=token,
+        visible=True,
+        stream=(*stream, StreamEvent.REFRESHED),
+        proves_sliding=proves,
+    )
+
+
+def _refresh_token_only(
+    seen: Credential,
+    outcome: Refreshed,
+    policy: RefreshPolicy,
+    *,
+    sent_at: datetime,
+    now: datetime,
+    draw: float,
+) -> Transition:
+    """Persist first, judge later (protocol R6): the login is saved, the access token is asked for again."""
+    wait = rules.backoff(seen.failures, now=now, expires_at=seen.expires_at, draw=draw)
+    proves = _proves_sliding(seen, policy, sent_at)
+    after = _dated(
+        replace(
+            _cleared(seen),
+            generation=seen.generation + 1,
+            rotated_at=sent_at,
+            next_attempt_at=now + wait,
+            failures=seen.failures + 1,
+        ),
+        policy,
+        now=now,
+        sliding=proves,
+    )
+    event = RefreshTokenOnly(
+        id=after.id,
+        client=after.client,
+        generation=after.generation,
+        code=outcome.code,
+        next_attempt_at=after.next_attempt_at,
+        anomalies=outcome.anomalies,
+    )
+    recovered = seen.health is Health.RELOGIN_REQUIRED
+    return Transition(
+        after=after,
+        event=event,
+        refresh_token=outcome.refresh_token,
+        visible=_shown(after) != _shown(seen),
+        stream=(StreamEvent.RECOVERED,) if recovered else (),
+        proves_sliding=proves,
+    )
+
+
+def _deferred(seen: Credential, outcome: Deferred, *, now: datetime, draw: float) -> Transition:
+    wait = rules.backoff(seen.failures, now=now, expires_at=seen.expires_at, draw=draw)
+    if outcome.retry_after is not None:
+        wait = max(wait, outcome.retry_after)
+    after = _laned(replace(seen, failures=seen.failures + 1, next_attempt_at=now + wait))
+    event = RefreshDeferred(
+        id=after.id,
+        client=after.client,
+        generation=after.generation,
+        code=outcome.code,
+        failures=after.failures,
+        next_attempt_at=after.next_attempt_at,
+        detail=outcome.detail,
+    )
+    return Transition(after=after, event=event)
+
+
+def _uncertain(
+    seen: Credential, outcome: Uncertain, policy: RefreshPolicy, *, now: datetime, draw: float
+) -> Transition:
+    """Doubt: the same token is presented again, but not before our own late request must have died (protocol R8)."""
+    wait = timedelta(0)
+    if seen.failures or not policy.settle_delay:
+        wait = rules.backoff(seen.failures, now=now, expires_at=seen.expires_at, draw=draw)
+    after = _laned(
+        replace(
+            seen,
+            in_doubt=True,
+            failures=seen.failures + 1,
+            next_attempt_at=now + policy.settle_delay + wait,
+        )
+    )
+    event = RefreshUncertain(
+        id=after.id,
+        client=after.client,
+        generation=after.generation,
+        code=outcome.code,
+        failures=after.failures,
+        next_attempt_at=after.next_attempt_at,
+        shared=outcome.shared,
+        detail=outcome.detail,
+    )
+    return Transition(after=after, event=event, visible=not seen.in_doubt)
+
+
+def _rejected(seen: Credential, outcome: Rejected, *, now: datetime, draw: float) -> Transition:
+    if seen.health is Health.RELOGIN_REQUIRED:
+        return _still_condemned(seen, outcome, now=now)
+    again = seen.rejected_code == outcome.code and seen.first_rejected_at is not None
+    first_at = seen.first_rejected_at if again and seen.first_rejected_at else now
+    counted = replace(
+        seen,
+        rejections=seen.rejections + 1 if again else 1,
+        rejected_code=outcome.code,
+        first_rejected_at=first_at,
+    )
+    if rules.is_condemned(
+        outcome.confirmation,
+        counted.rejections,
+        first_rejected_at=first_at,
+        expires_at=seen.expires_at,
+        now=now,
+    ):
+        return _condemned(counted, outcome, now=now)
+    wait = rules.confirmation_wait(outcome.confirmation, counted.rejections, draw=draw)
+    after = _laned(replace(counted, next_attempt_at=now + wait))
+    event = RefreshRejected(
+        id=after.id,
+        client=after.client,
+        generation=after.generation,
+        code=outcome.code,
+        rejections=after.rejections,
+        next_attempt_at=after.next_attempt_at,
+        detail=outcome.detail,
+    )
+    return Transition(after=after, event=event)
+
+
+def _condemned(counted: Credential, outcome: Rejected, *, now: datetime) -> Transition:
+    lost = counted.in_doubt
+    reason = Reason.ROTATION_LOST if lost else _REASONS.get(outcome.code, Reason.REFUSED)
+    after = _laned(
+        replace(
+            counted,
+            health=Health.RELOGIN_REQUIRED,
+            reason=reason,
+            in_doubt=False,
+            condemned_at=now,
+            issued_at=None,
+            expires_at=None,
+            refresh_at=None,
+            next_attempt_at=rules.healing_at(now, now),
+        )
+    )
+    event = ReloginRequired(
+        id=after.id,
+        client=after.client,
+        generation=after.generation,
+        code=outcome.code,
+        reason=reason,
+        next_attempt_at=after.next_attempt_at,
+        detail=outcome.detail,
+    )
+    return Transition(
+        after=after,
+        event=event,
+        withdraw_access=True,
+        visible=True,
+        stream=(StreamEvent.RELOGIN_REQUIRED,),
+    )
+
+
+def _still_condemned(seen: Credential, outcome: Rejected, *, now: datetime) -> Transition:
+    after = _laned(
+        replace(
+            seen,
+            in_doubt=False,
+            next_attempt_at=rules.healing_at(seen.condemned_at or now, now),
+        )
+    )
+    event = HealingFailed(
+        id=after.id,
+        client=after.client,
+        generation=after.generation,
+        code=outcome.code,
+        next_attempt_at=after.next_attempt_at,
+    )
+    return Transition(after=after, event=event, visible=seen.in_doubt)
+
+
+def _misconfigured(seen: Credential, outcome: Misconfigured, *, now: datetime) -> Transition:
+    """Only the schedule is given back: the client is suspended, so the row stays due and nobody is asked to log in."""
+    due_at = min(seen.refresh_at, now) if seen.refresh_at else now
+    after = _laned(replace(seen, next_attempt_at=due_at))
+    event = RefreshMisconfigured(
+        id=after.id,
+        client=after.client,
+        generation=after.generation,
+        code=outcome.code,
+        detail=outcome.detail,
+    )
+    return Transition(after=after, event=event)
+
+
+def _cleared(credential: Credential) -> Credential:
+    """A success ends doubt, rejections and condemnation."""
+    return replace(
+        credential,
+        health=Health.ACTIVE,
+        reason=None,
+        in_doubt=False,
+        lane=Lane.ORDINARY,
+        rejections=0,
+        rejected_code=None,
+        first_rejected_at=None,
+        condemned_at=None,
+    )
+
+
+def _dated(credential: Credential, policy: RefreshPolicy, *, now: datetime, sliding: bool) -> Credential:
+    """Set the re-login deadline. A later deadline takes warnings back; a warning given is never given twice."""
+    if sliding:
+        policy = replace(policy, lifetime_from=rules.LifetimeFrom.ROTATION)
+    deadline = rules.relogin_by(policy, login_at=credential.login_at, rotated_at=credential.rotated_at)
+    reached = rules.steps_reached(policy.ladder, deadline=deadline, now=now)
+    return replace(credential, relogin_by=deadline, relogin_step=min(credential.relogin_step, reached))
+
+
+def _proves_sliding(seen: Credential, policy: RefreshPolicy, sent_at: datetime) -> bool:
+    if policy.refresh_lifetime is None or policy.lifetime_from is rules.LifetimeFrom.ROTATION:
+        return False
+    return sent_at > seen.login_at + policy.refresh_lifetime
+
+
+def _laned(credential: Credential) -> Credential:
+    if credential.rejections:
+        return replace(credential, lane=Lane.CONFIRMING)
+    lane = Lane.IN_DOUBT if credential.in_doubt else Lane.ORDINARY
+    return replace(credential, lane=lane)
+
+
+def _shown(credential: Credential) -> tuple[object, ...]:
+    """The part of a credential that Redis shows, tokens aside."""
+    return (
+        credential.health,
+        credential.reason,
+        credential.in_doubt,
+        credential.relogin_step,
+        credential.relogin_by,
+    )
+
+
+def _scope_anomalies(seen: Credential, outcome: Refreshed, policy: RefreshPolicy) -> tuple[str, ...]:
+    if outcome.scope is None:
+        return ()
+    granted = set(outcome.scope.split())
+    narrowed = not set(seen.scope.split()) <= granted
+    missing = bool(policy.required_scope) and policy.required_scope not in granted
+    kinds = (("scope_narrowed", narrowed), ("required_scope_missing", missing))
+    return tuple(kind for kind, found in kinds if found)

@@ -1,0 +1,71 @@
+"""The place where other processes read current tokens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from refreshd.domain.credential import AccessToken, ClientName, CredentialId, Reason, Status
+from refreshd.domain.events import StreamEvent
+
+
+class PublisherUnavailable(Exception):  # noqa: N818 - reads as what it says
+    """The publisher cannot be reached or refuses writes; nothing is known of the batch, and it may be sent again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """All that the world is shown of one credential, as of one revision. `access` is None when nothing may be shown.
+
+    `relogin_since` dates a credential that already needs a person. `events` wait for the stream.
+    """
+
+    id: CredentialId
+    client: ClientName
+    status: Status
+    reason: Reason | None
+    generation: int
+    revision: int
+    in_doubt: bool
+    relogin_soon: bool
+    relogin_by: datetime | None
+    relogin_since: datetime | None
+    next_refresh_at: datetime | None
+    scope: str
+    access: AccessToken | None
+    updated_at: datetime
+    events: tuple[StreamEvent, ...] = ()
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether the token is taken back: paused, removed, or dead."""
+        return self.status in (Status.PAUSED, Status.REMOVED, Status.RELOGIN_REQUIRED)
+
+
+class Published(StrEnum):
+    WRITTEN = "written"
+    SAME = "same"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announced:
+    """What `meta` said before we wrote it. `known`: it was ours; `found_store` names another store, if one was there."""
+
+    known: bool
+    found_store: str | None = None
+
+
+class Publisher(Protocol):
+    async def announce(self) -> Announced:
+        """Write whose keys these are (PREFIX:meta). Raises `PublisherUnavailable`."""
+        ...
+
+    async def intact(self) -> bool:
+        """Whether `meta` is still there. Raises `PublisherUnavailable`."""
+        ...
+
+    async def publish(self, snapshots: Sequence[Snapshot]) -> Sequence[Published]:
+        """Compare-and-set each on its revision; one result for each, in order. Raises `PublisherUnavailable`."""
+        ...

@@ -1,0 +1,24 @@
+"""Encryption at rest."""
+
+from typing import Protocol
+
+from refreshd.domain.secret import Secret
+
+
+class Undecryptable(Exception):  # noqa: N818 - reads as what it says
+    """This ciphertext cannot be opened with the keys at hand, or was moved or damaged."""
+
+
+class Sealer(Protocol):
+    @property
+    def primary_key_id(self) -> str:
+        """The id of the key that `seal` uses."""
+        ...
+
+    def seal(self, plain: Secret, context: str) -> bytes:
+        """Encrypt; `context` (environment, column, row id) must be given again to open."""
+        ...
+
+    def open(self, blob: bytes, context: str) -> Secret:
+        """Decrypt. Raises `Undecryptable`."""
+        ...

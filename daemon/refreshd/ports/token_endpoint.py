@@ -1,0 +1,24 @@
+"""The one request that matters."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from refreshd.domain.client import Client
+from refreshd.domain.outcome import Outcome
+from refreshd.domain.secret import Secret
+
+
+class NotSent(Exception):  # noqa: N818 - reads as what it says
+    """`may_send` said no right before the first byte: nothing has left."""
+
+
+class TokenEndpoint(Protocol):
+    async def refresh(
+        self, client: Client, refresh_token: Secret, scope: str, *, may_send: Callable[[], bool]
+    ) -> Outcome:
+        """One refresh (RFC 6749 §6) within `client.request_timeout` in all.
+
+        Whatever a provider or a network can do is a returned outcome. `may_send` is asked right before the first byte;
+        raises `NotSent` when it says no.
+        """
+        ...
