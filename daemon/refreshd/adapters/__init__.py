@@ -1,0 +1,1 @@
+"""One technology each, behind a port. They do not know each other."""

@@ -1,0 +1,98 @@
+"""Whose store this is: its id, its environment, and the proof that we hold its keys. Checked before anything is changed."""
+
+import hashlib
+import hmac
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import uuid4
+
+from sqlalchemy import Connection, insert, select
+
+from refreshd.adapters.sql.engine import StoreRefused
+from refreshd.adapters.sql.schema import credential, key_check, store
+from refreshd.domain.secret import Secret
+from refreshd.ports.sealer import Sealer, Undecryptable
+
+_DIGEST = 16
+_PROBE = "refreshd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreIdentity:
+    """`last_commit_at` is the clock as of the last commit: a clock behind it has stepped."""
+
+    store_id: str
+    environment: str
+    fingerprint_key: Secret
+    last_commit_at: datetime | None
+
+    def fingerprint(self, token: Secret) -> bytes:
+        """A keyed digest (HMAC-SHA256, 16 bytes): recognises a token, tells nothing about it."""
+        key = bytes.fromhex(self.fingerprint_key.reveal())
+        text = token.reveal().encode("utf-8", "surrogatepass")
+        return hmac.digest(key, text, hashlib.sha256)[:_DIGEST]
+
+
+def identify(connection: Connection, sealer: Sealer, *, environment: str, now: datetime) -> StoreIdentity:
+    """Read the identity, or write it into a new store. Raises `StoreRefused` for a wrong or missing key or environment."""
+    row = connection.execute(select(store)).mappings().first()
+    if row is None:
+        return _found(connection, sealer, environment=environment, now=now)
+    if row["environment"] != environment:
+        raise StoreRefused(
+            f"the store belongs to environment {row['environment']!r}, the configuration says {environment!r}; "
+            "never point one environment at another's store: both would spend the same refresh tokens"
+        )
+    _check_keys(connection, sealer)
+    try:
+        key = sealer.open(row["fingerprint_key"], _context(environment, "fingerprint_key"))
+    except Undecryptable as exc:
+        raise StoreRefused(f"the store's own secret cannot be decrypted ({exc}); restore the right key ring") from exc
+    return StoreIdentity(
+        store_id=row["id"],
+        environment=environment,
+        fingerprint_key=key,
+        last_commit_at=row["last_commit_at"],
+    )
+
+
+def _found(connection: Connection, sealer: Sealer, *, environment: str, now: datetime) -> StoreIdentity:
+    secret = Secret(os.urandom(32).hex())
+    store_id = uuid4().hex
+    connection.execute(
+        insert(store).values(
+            id=store_id,
+            environment=environment,
+            fingerprint_key=sealer.seal(secret, _context(environment, "fingerprint_key")),
+            created_at=now,
+        )
+    )
+    _record_key(connection, sealer)
+    return StoreIdentity(store_id=store_id, environment=environment, fingerprint_key=secret, last_commit_at=None)
+
+
+def _check_keys(connection: Connection, sealer: Sealer) -> None:
+    """Every key that ever sealed a row here must be in the ring, with the same bytes, unless no row needs it any more."""
+    known = connection.execute(select(key_check)).all()
+    for key_id, sealed in known:
+        try:
+            sealer.open(sealed, key_id)
+        except Undecryptable as exc:
+            needed = connection.execute(select(credential.c.id).where(credential.c.key_id == key_id).limit(1)).first()
+            if needed is not None or len(known) == 1:
+                raise StoreRefused(
+                    f"the key ring does not hold the store's key {key_id} ({exc}); put the right key ring at "
+                    "store.encryption_key_file. Nothing was changed"
+                ) from exc
+    if sealer.primary_key_id not in {key_id for key_id, _ in known}:
+        _record_key(connection, sealer)
+
+
+def _record_key(connection: Connection, sealer: Sealer) -> None:
+    key_id = sealer.primary_key_id
+    connection.execute(insert(key_check).values(key_id=key_id, sealed=sealer.seal(Secret(_PROBE), key_id)))
+
+
+def _context(environment: str, column: str) -> str:
+    return f"{environment}\x1fstore.{column}"
