@@ -1,7 +1,7 @@
 """AES-256-GCM at rest with a key ring: one primary key seals, every key opens.
 
-A ciphertext is `version (1 byte) | key id (8 bytes) | nonce (12 bytes) | ciphertext and tag`; the context is authenticated with it, so a
-value cannot be moved to another row, column or environment.
+A ciphertext is `version (1 byte) | key id (8 bytes) | nonce (12 bytes) | ciphertext and tag`; the context is authenticated
+with it, so a value cannot be moved to another row, column or environment.
 """
 
 import base64

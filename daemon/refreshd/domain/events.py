@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from refreshd.domain.credential import ClientName, CredentialId, Reason
+from refreshd.domain.figures import Figures
 
 
 class StreamEvent(StrEnum):
@@ -263,6 +264,13 @@ class ScanFinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FiguresTaken:
+    name: ClassVar[str] = "store.figures_taken"
+    level: ClassVar[str] = "none"
+    figures: Figures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TickMissed:
     name: ClassVar[str] = "scan.tick_missed"
     level: ClassVar[str] = "warning"
@@ -396,6 +404,7 @@ Event = (
     | ResponsesUnpersisted
     | DoubtsFound
     | ScanFinished
+    | FiguresTaken
     | TickMissed
     | ClockStepped
     | PublisherLost

@@ -44,9 +44,12 @@ class Snapshot:
 
 
 class Published(StrEnum):
+    """What became of one snapshot: a newer, the same or an older revision than what is there; or refused for itself alone."""
+
     WRITTEN = "written"
     SAME = "same"
     STALE = "stale"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,13 @@
 """Where credentials live. Every method is one short transaction; all raise `StoreUnavailable` when it cannot be made."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from refreshd.domain.credential import AttemptId, ClientName, Credential, CredentialId
 from refreshd.domain.events import CredentialHeld, ReloginSoon
+from refreshd.domain.figures import Figures
 from refreshd.domain.secret import Secret
 from refreshd.domain.settle import Transition
 from refreshd.ports.publisher import Snapshot
@@ -56,29 +57,6 @@ class Conflict:
     """The attempt no longer owns its row. `earlier_login`: a person logged in meanwhile, or the row is gone."""
 
     earlier_login: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientFigures:
-    """Counts over one client's rows. `by_status` has every status that occurs."""
-
-    by_status: Mapping[str, int] = field(default_factory=dict)
-    relogin_soon: int = 0
-    access_tokens_expired: int = 0
-    in_doubt: int = 0
-    next_relogin_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """Counts over all rows, taken on a read connection once a minute."""
-
-    clients: Mapping[ClientName, ClientFigures]
-    due: int
-    overdue: timedelta
-    publish_pending: int
-    rows_by_key: Mapping[str, int]
-    last_commit_at: datetime | None
 
 
 class Store(Protocol):

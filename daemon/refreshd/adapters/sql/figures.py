@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Integer, case, func, literal, select
 
 from refreshd.adapters.sql.schema import PENDING, SCHEDULED, Instant, credential, store
 from refreshd.domain.credential import ClientName, Status
-from refreshd.ports.store import ClientFigures, Figures
+from refreshd.domain.figures import ClientFigures, Figures
 
 c = credential.c
 

@@ -85,7 +85,6 @@ credential = Table(
     Column("unpublished_events", String, nullable=False, server_default=""),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
-    sqlite_with_rowid=False,
 )
 
 # SQLite uses a partial index only for a query that repeats its condition to the letter.

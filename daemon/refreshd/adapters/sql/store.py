@@ -19,10 +19,11 @@ from refreshd.adapters.sql.schema import PENDING, Instant, client_fact, credenti
 from refreshd.adapters.sql.thread import StoreThread
 from refreshd.domain.credential import AttemptId, ClientName, CredentialId, Health, Reason
 from refreshd.domain.events import CredentialHeld, ReloginSoon, StreamEvent
+from refreshd.domain.figures import Figures
 from refreshd.domain.settle import Transition
 from refreshd.ports.publisher import Snapshot
 from refreshd.ports.sealer import Undecryptable
-from refreshd.ports.store import Attempt, Capacity, Claims, Committed, Conflict, Figures
+from refreshd.ports.store import Attempt, Capacity, Claims, Committed, Conflict
 
 c = credential.c
 

@@ -54,7 +54,6 @@ def upgrade() -> None:
         sa.Column("unpublished_events", sa.String, nullable=False, server_default=""),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("updated_at", sa.BigInteger, nullable=False),
-        sqlite_with_rowid=False,
     )
     op.create_index(
         "ix_credential_schedule",

@@ -1,0 +1,181 @@
+"""`TokenEndpoint` over HTTP: one refresh request (RFC 6749 §6), each failure mapped to what it proves."""
+
+import asyncio
+import base64
+import re
+import ssl
+import zlib
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote_plus, urlencode
+
+import aiohttp
+import httpx
+
+from refreshd.adapters.aiohttp_transport import AiohttpTransport, Exchange, Unsent
+from refreshd.domain.client import AuthMethod, Client, ClientIdIn
+from refreshd.domain.credential import ClientName
+from refreshd.domain.outcome import Deferred, Misconfigured, Outcome, Refreshed, Uncertain
+from refreshd.domain.secret import Secret
+from refreshd.domain.token_response import MAX_BODY, Answer, read_answer
+from refreshd.ports.clock import Clock
+from refreshd.ports.token_endpoint import NotSent
+
+_DETAIL_LENGTH = 256
+_UNFIT_FOR_A_LOG = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+_FAULTS = (aiohttp.ClientError, httpx.HTTPError, OSError, ValueError)  # ValueError: an URL that cannot be asked
+
+
+class HttpxTokenEndpoint:
+    """Holds one connection pool for each client, so that one provider's trouble is nobody else's."""
+
+    def __init__(self, clients: Mapping[ClientName, Client], *, limit: int, clock: Clock, user_agent: str) -> None:
+        self._clients = clients
+        self._limit = limit
+        self._clock = clock
+        self._user_agent = user_agent
+        self._stack = AsyncExitStack()
+        self._http: dict[ClientName, httpx.AsyncClient] = {}
+
+    async def __aenter__(self) -> Self:
+        for client in self._clients.values():
+            transport = AiohttpTransport(
+                verify=ssl.create_default_context(cafile=client.ca_file), limit=self._limit, proxy=client.proxy or None
+            )
+            self._http[client.name] = await self._stack.enter_async_context(
+                httpx.AsyncClient(
+                    transport=transport,
+                    follow_redirects=False,
+                    trust_env=False,
+                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                    headers={"User-Agent": self._user_agent, "Accept-Encoding": "identity"},
+                )
+            )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def refresh(
+        self, client: Client, refresh_token: Secret, scope: str, *, may_send: Callable[[], bool]
+    ) -> Outcome:
+        exchange = Exchange(may_send)
+        received = _Received()
+        try:
+            async with asyncio.timeout(client.request_timeout.total_seconds()):
+                await self._exchange(_request(client, refresh_token, scope, exchange), client, received)
+        except Unsent:
+            raise NotSent from None
+        except TimeoutError:
+            outcome = self._interrupted("deadline", exchange, received, client)
+        except _FAULTS as exc:
+            outcome = self._failed(exc, exchange, received, client)
+        else:
+            outcome = self._read(received, client, complete=not received.oversized)
+        return _scrubbed(outcome, refresh_token, client)
+
+    async def _exchange(self, request: httpx.Request, client: Client, received: "_Received") -> None:
+        http = self._http[client.name]
+        request.headers.update(http.headers)
+        response = await http.send(request, stream=True)
+        try:
+            received.status = response.status_code
+            received.headers = {name.lower(): value for name, value in response.headers.items()}
+            async for chunk in response.aiter_raw():
+                received.body += chunk
+                if received.oversized:
+                    break
+        finally:
+            await response.aclose()
+
+    def _failed(self, exc: Exception, exchange: Exchange, received: "_Received", client: Client) -> Outcome:
+        if exchange.sent:
+            return self._interrupted(_name(exc), exchange, received, client)
+        if isinstance(exc, ssl.SSLCertVerificationError | aiohttp.ClientConnectorCertificateError):
+            return Misconfigured(code="certificate", detail=str(exc))
+        if isinstance(exc, aiohttp.InvalidURL | ValueError):
+            return Misconfigured(code="invalid_url")
+        if isinstance(exc, aiohttp.ClientHttpProxyError):
+            return Misconfigured(code="proxy_refused", detail=f"the proxy answered {exc.status}")
+        return Deferred(code=_name(exc), detail=str(exc))
+
+    def _interrupted(self, code: str, exchange: Exchange, received: "_Received", client: Client) -> Outcome:
+        """Before the first byte nothing happened; after it, only a refresh token that already arrived is certain."""
+        if not exchange.sent:
+            return Deferred(code=f"connect_{code}")
+        if received.status:
+            outcome = self._read(received, client, complete=False)
+            if isinstance(outcome, Refreshed):
+                return outcome
+        return Uncertain(code=code)
+
+    def _read(self, received: "_Received", client: Client, *, complete: bool) -> Outcome:
+        answer = Answer(status=received.status, headers=received.headers, body=received.decoded(), complete=complete)
+        return read_answer(answer, now=self._clock.now(), rejection_codes=client.rejection_codes)
+
+
+class _Received:
+    """What has arrived, kept outside the exchange so that an interruption loses nothing of it."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: Mapping[str, str] = {}
+        self.body = b""
+
+    @property
+    def oversized(self) -> bool:
+        return len(self.body) > MAX_BODY
+
+    def decoded(self) -> bytes:
+        """The body, unpacked within the same cap if the server compressed it although we asked it not to."""
+        if self.headers.get("content-encoding", "identity").lower() not in ("gzip", "x-gzip", "deflate"):
+            return self.body
+        try:
+            return zlib.decompressobj(wbits=47).decompress(self.body, MAX_BODY + 1)
+        except zlib.error:
+            return self.body
+
+
+def _request(client: Client, refresh_token: Secret, scope: str, exchange: Exchange) -> httpx.Request:
+    form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.reveal())]
+    if scope:
+        form.append(("scope", scope))
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+    url = client.token_endpoint
+    secret = client.client_secret.reveal() if client.client_secret else ""
+    match client.auth_method:
+        case AuthMethod.BASIC:
+            # RFC 6749 §2.3.1: both halves are form-encoded before base64
+            pair = f"{quote_plus(client.client_id)}:{quote_plus(secret)}"
+            headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        case AuthMethod.POST:
+            form += [("client_id", client.client_id), ("client_secret", secret)]
+        case AuthMethod.NONE if client.client_id_in is ClientIdIn.QUERY:
+            url += ("&" if "?" in url else "?") + urlencode({"client_id": client.client_id})
+        case AuthMethod.NONE:
+            form.append(("client_id", client.client_id))
+    body = urlencode(form, errors="surrogatepass").encode("ascii")
+    return httpx.Request("POST", url, headers=headers, content=body, extensions={"exchange": exchange})
+
+
+def _scrubbed(outcome: Outcome, refresh_token: Secret, client: Client) -> Outcome:
+    """Provider text is fit for a log only without our secrets, without control characters, and short."""
+    if isinstance(outcome, Refreshed) or not outcome.detail:
+        return outcome
+    text = outcome.detail
+    for secret in (refresh_token, client.client_secret):
+        if secret:
+            text = text.replace(secret.reveal(), "***")
+    return replace(outcome, detail=_UNFIT_FOR_A_LOG.sub(" ", text)[:_DETAIL_LENGTH])
+
+
+def _name(exc: Exception) -> str:
+    """ServerDisconnectedError → server_disconnected."""
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z]+", type(exc).__name__)
+    return "_".join(word.lower() for word in words if word not in ("Error", "Exception")) or "failed"

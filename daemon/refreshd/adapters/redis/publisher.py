@@ -1,0 +1,149 @@
+"""`Publisher` on redis-py. Time-outs and retries are ours: a timed-out script may have run, and may run again."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Self, cast
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+
+from refreshd.adapters.redis.keys import (
+    COMPARE_AND_SET,
+    EVENTS_CAP,
+    SCHEMA,
+    Keyspace,
+    Write,
+    event_fields,
+    relogin_score,
+)
+from refreshd.domain.secret import Secret
+from refreshd.ports.clock import Clock
+from refreshd.ports.publisher import Announced, Published, PublisherUnavailable, Snapshot
+
+CONNECT_TIMEOUT = 1.0
+SOCKET_TIMEOUT = 2.0
+CALL_TIMEOUT = 5.0
+_RESULTS = {0: Published.STALE, 1: Published.WRITTEN, 2: Published.SAME}
+
+
+class RedisPublisher:
+    """Writes one prefix of one Redis. `identity`: store_id, environment, instance, started_at for PREFIX:meta."""
+
+    def __init__(self, url: Secret, *, prefix: str, identity: Mapping[str, str], clock: Clock) -> None:
+        self._redis = Redis.from_url(
+            url.reveal(),
+            decode_responses=True,
+            protocol=2,
+            socket_connect_timeout=CONNECT_TIMEOUT,
+            socket_timeout=SOCKET_TIMEOUT,
+            retry=Retry(NoBackoff(), 0),
+            client_name="refreshd",
+        )
+        self._keys = Keyspace(prefix)
+        self._identity = {**identity, "schema": SCHEMA}
+        self._clock = clock
+        self._sha = ""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._redis.aclose()
+
+    async def announce(self) -> Announced:
+        async with _reachable():
+            found = await cast("Any", self._redis.hget(self._keys.meta, "store_id"))
+            self._sha = await self._redis.script_load(COMPARE_AND_SET)
+            await cast("Any", self._redis.hset(self._keys.meta, mapping=cast("Any", self._identity)))
+        known = found == self._identity["store_id"]
+        return Announced(known=known, found_store=None if known else found)
+
+    async def intact(self) -> bool:
+        async with _reachable():
+            found = await cast("Any", self._redis.hget(self._keys.meta, "store_id"))
+        return bool(found == self._identity["store_id"])
+
+    async def publish(self, snapshots: Sequence[Snapshot]) -> Sequence[Published]:
+        now = self._clock.now()
+        writes: list[Write] = []
+        spans: list[int] = []
+        for snapshot in snapshots:
+            token = self._keys.token_write(snapshot, now)
+            mine = [self._keys.status_write(snapshot), *([token] if token else [])]
+            writes.extend(mine)
+            spans.append(len(mine))
+        async with _reachable():
+            answers = await self._compare_and_set(writes)
+            results = _results(answers, spans)
+            await self._announce_changes(
+                [one for one, result in zip(snapshots, results, strict=True) if result is not Published.STALE]
+            )
+        if snapshots and all(result is Published.FAILED for result in results):
+            raise PublisherUnavailable(f"every write was refused: {_first_error(answers)}")
+        return results
+
+    async def _compare_and_set(self, writes: Sequence[Write]) -> Sequence[object]:
+        answers = await self._pipeline(writes)
+        if any(isinstance(answer, NoScriptError) for answer in answers):  # restarted, or SCRIPT FLUSH
+            self._sha = await self._redis.script_load(COMPARE_AND_SET)
+            answers = await self._pipeline(writes)
+        return answers
+
+    async def _pipeline(self, writes: Sequence[Write]) -> Sequence[object]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for write in writes:
+                pipe.evalsha(self._sha, 1, *write.arguments())
+            return cast("Sequence[object]", await pipe.execute(raise_on_error=False))
+
+    async def _announce_changes(self, snapshots: Sequence[Snapshot]) -> None:
+        """The sorted set and the stream, at least once; after the hashes, so that a reader finds what it is told of."""
+        if not snapshots:
+            return
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for snapshot in snapshots:
+                score = relogin_score(snapshot)
+                if score is None:
+                    pipe.zrem(self._keys.relogin, snapshot.id)
+                else:
+                    pipe.zadd(self._keys.relogin, {snapshot.id: score})
+                for kind in snapshot.events:
+                    fields = cast("Any", event_fields(snapshot, kind))
+                    pipe.xadd(self._keys.events, fields, maxlen=EVENTS_CAP, approximate=True)
+            await pipe.execute()
+
+
+@asynccontextmanager
+async def _reachable() -> AsyncIterator[None]:
+    """Every fault of the far side becomes `PublisherUnavailable`, with a text that holds no address and no password."""
+    try:
+        async with asyncio.timeout(CALL_TIMEOUT):
+            yield
+    except (RedisError, OSError) as exc:  # OSError covers time-outs and refused connections
+        text = str(exc).splitlines()[0] if isinstance(exc, ResponseError) else ""
+        raise PublisherUnavailable(f"{type(exc).__name__} {text}".strip()) from None
+
+
+def _results(answers: Sequence[object], spans: Sequence[int]) -> list[Published]:
+    """The status hash, first of each span, speaks for the credential; an error in either makes it failed."""
+    results: list[Published] = []
+    position = 0
+    for span in spans:
+        mine = answers[position : position + span]
+        position += span
+        if any(isinstance(answer, Exception) for answer in mine):
+            results.append(Published.FAILED)
+        elif 0 in mine:
+            results.append(Published.STALE)
+        else:
+            results.append(_RESULTS[cast("int", mine[0])])
+    return results
+
+
+def _first_error(answers: Sequence[object]) -> str:
+    return next((str(answer).splitlines()[0] for answer in answers if isinstance(answer, Exception)), "unknown")

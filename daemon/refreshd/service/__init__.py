@@ -1,0 +1,1 @@
+"""Use cases on ports: when to act and in which order. No third-party library is imported here."""

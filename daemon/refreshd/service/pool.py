@@ -1,0 +1,62 @@
+"""The tasks that hold a refresh token on its way. Nobody cancels them; they end by their own deadlines, and are drained."""
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from refreshd.domain.credential import AttemptId, CredentialId
+from refreshd.domain.events import TaskCrashed
+from refreshd.ports.observer import Observer
+from refreshd.ports.store import Attempt
+
+Work = Callable[[Attempt, float], Awaitable[None]]
+
+
+class Pool:
+    """At most `size` attempts under way. `on_free` is called when one has ended."""
+
+    def __init__(self, work: Work, *, size: int, observer: Observer, on_free: Callable[[], None]) -> None:
+        self._work = work
+        self._size = size
+        self._observer = observer
+        self._on_free = on_free
+        self._tasks: dict[AttemptId, asyncio.Task[None]] = {}
+        self._attempts: dict[AttemptId, Attempt] = {}
+
+    @property
+    def free(self) -> int:
+        return max(0, self._size - len(self._tasks))
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._tasks)
+
+    def start(self, attempt: Attempt, *, claimed_at: float) -> None:
+        """Run one attempt. `claimed_at`: boottime from before its claim."""
+        self._attempts[attempt.id] = attempt
+        self._tasks[attempt.id] = asyncio.create_task(
+            self._run(attempt, claimed_at), name=f"refresh {attempt.credential.id}"
+        )
+
+    def holding(self, now: datetime) -> frozenset[CredentialId]:
+        """Rows whose lease ran out while this process still works on them: nobody here may claim them again."""
+        return frozenset(one.credential.id for one in self._attempts.values() if one.lease_until <= now)
+
+    async def drained(self) -> None:
+        """Return when nothing is under way any more."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks.values()))
+
+    async def _run(self, attempt: Attempt, claimed_at: float) -> None:
+        try:
+            await self._work(attempt, claimed_at)
+        except Exception as exc:  # noqa: BLE001 - the one place: a bug in one attempt must not end the others
+            # frames only: an exception's text may hold what it was working on
+            trace = "".join(traceback.format_tb(exc.__traceback__))
+            self._observer.on_event(
+                TaskCrashed(task=f"refresh {attempt.credential.id}", error=type(exc).__name__, trace=trace)
+            )
+        finally:
+            del self._tasks[attempt.id], self._attempts[attempt.id]
+            self._on_free()

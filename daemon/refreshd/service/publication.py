@@ -1,0 +1,133 @@
+"""Keeping Redis equal to the store: what changed at once, everything after a flush or a reconnection.
+
+The store knows what Redis has not seen, so an outage or a crash only delays; refreshing never waits for this.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+from refreshd.domain.credential import CredentialId
+from refreshd.domain.events import (
+    ForeignKeys,
+    PublishedBatch,
+    PublisherLost,
+    RepublishStarted,
+    RevisionAhead,
+    StoreFailed,
+)
+from refreshd.ports.clock import Clock
+from refreshd.ports.observer import Observer
+from refreshd.ports.publisher import Published, Publisher, PublisherUnavailable, Snapshot
+from refreshd.ports.store import Store, StoreUnavailable
+
+BATCH = 200
+RECONNECT_AFTER = 0.5
+CHECK_EVERY = timedelta(seconds=5)
+
+
+class Publication:
+    """One loop. `wake` is called after each visible commit and at each tick."""
+
+    def __init__(self, *, store: Store, publisher: Publisher, observer: Observer, clock: Clock, store_id: str) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._observer = observer
+        self._clock = clock
+        self._store_id = store_id
+        self._event = asyncio.Event()
+        self._connected = False
+        self._reason = "started"
+        self._republish_after: CredentialId | None = None
+        self._republishing = False
+        self._checked_at = 0.0
+
+    def wake(self) -> None:
+        self._event.set()
+
+    async def run(self) -> None:
+        """Publish until cancelled; every write is idempotent, so cancellation is welcome anywhere."""
+        while True:
+            if not await self.round():
+                await asyncio.sleep(RECONNECT_AFTER)
+                continue
+            if not self._republishing:
+                await self._event.wait()
+
+    async def flush(self) -> None:
+        """Publish what is pending, once; for the end of a drain."""
+        await self.round()
+
+    async def round(self) -> bool:
+        """One pass. False when the far side or the store could not be reached."""
+        self._event.clear()
+        try:
+            await self._connect()
+            await self._publish_pending()
+            await self._republish_page()
+        except PublisherUnavailable as exc:
+            if self._connected or self._reason == "started":
+                self._observer.on_event(PublisherLost(error=str(exc)))
+            self._connected = False
+            self._reason = "reconnected"
+            return False
+        except StoreUnavailable as exc:
+            self._observer.on_event(StoreFailed(doing="publish", error=str(exc)))
+            return False
+        return True
+
+    async def _connect(self) -> None:
+        """After a start, a reconnection or a lost `meta`, everything is shown again: what was there may be gone or old."""
+        now = self._clock.monotonic()
+        if self._connected and now - self._checked_at >= CHECK_EVERY.total_seconds():
+            self._checked_at = now
+            if not await self._publisher.intact():
+                self._connected, self._reason = False, "flushed"
+        if self._connected:
+            return
+        announced = await self._publisher.announce()
+        if announced.found_store is not None:
+            self._observer.on_event(ForeignKeys(found=announced.found_store, ours=self._store_id))
+        self._connected = True
+        self._checked_at = now
+        self._republishing, self._republish_after = True, None
+        self._observer.on_event(RepublishStarted(reason=self._reason))
+        self._reason = "reconnected"
+
+    async def _publish_pending(self) -> None:
+        while pending := await self._store.unpublished(limit=BATCH):
+            results = await self._publish(pending, pending=True)
+            if len(pending) < BATCH or Published.FAILED in results:
+                return
+
+    async def _republish_page(self) -> None:
+        if not self._republishing:
+            return
+        page = await self._store.page(after=self._republish_after, limit=BATCH)
+        if page:
+            self._republish_after = page[-1].id
+            await self._publish(page, pending=False)
+        self._republishing = len(page) == BATCH
+
+    async def _publish(self, snapshots: Sequence[Snapshot], *, pending: bool) -> Sequence[Published]:
+        results = await self._publisher.publish(snapshots)
+        now = self._clock.now()
+        for snapshot, result in zip(snapshots, results, strict=True):
+            if result is Published.STALE:
+                self._observer.on_event(
+                    RevisionAhead(id=snapshot.id, client=snapshot.client, revision=snapshot.revision)
+                )
+        if pending:
+            await self._store.mark_published(
+                [one for one, result in zip(snapshots, results, strict=True) if result is not Published.FAILED]
+            )
+        self._observer.on_event(
+            PublishedBatch(
+                written=sum(result is Published.WRITTEN for result in results),
+                same=sum(result is Published.SAME for result in results),
+                stale=sum(result is Published.STALE for result in results),
+                failed=sum(result is Published.FAILED for result in results),
+                lags=tuple((now - one.updated_at).total_seconds() for one in snapshots) if pending else (),
+            )
+        )
+        return results

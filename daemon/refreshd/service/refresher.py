@@ -1,0 +1,207 @@
+"""One refresh from the claimed attempt to the stored answer. Between answer and commit stands nothing but `settle`."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from refreshd.domain.client import Client
+from refreshd.domain.credential import ClientName
+from refreshd.domain.events import (
+    AnswerDropped,
+    AttemptReleased,
+    CredentialRefreshed,
+    EarlierLoginDropped,
+    MarginShrunk,
+    RequestFinished,
+    ResponsesUnpersisted,
+    SlidingProven,
+    StoreFailed,
+)
+from refreshd.domain.outcome import Outcome, Refreshed, label
+from refreshd.domain.policy import LifetimeFrom, RefreshPolicy, margin
+from refreshd.domain.settle import Transition, settle
+from refreshd.ports.clock import Clock
+from refreshd.ports.observer import Observer
+from refreshd.ports.store import Attempt, Committed, Conflict, Store, StoreUnavailable
+from refreshd.ports.token_endpoint import NotSent, TokenEndpoint
+from refreshd.service.health import Health
+from refreshd.service.throttle import Throttle
+
+_FIRST_RETRY = 0.1
+_LONGEST_RETRY = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """A client and how its credentials are treated."""
+
+    client: Client
+    policy: RefreshPolicy
+
+
+class Refresher:
+    """Presents refresh tokens. `unpersisted` counts answers that the store has not taken yet (protocol R6)."""
+
+    def __init__(
+        self,
+        registrations: Mapping[ClientName, Registration],
+        *,
+        store: Store,
+        endpoint: TokenEndpoint,
+        throttle: Throttle,
+        health: Health,
+        observer: Observer,
+        clock: Clock,
+        draw: Callable[[], float],
+        on_commit: Callable[[], None],
+    ) -> None:
+        self._registrations = dict(registrations)
+        self._store = store
+        self._endpoint = endpoint
+        self._throttle = throttle
+        self._health = health
+        self._observer = observer
+        self._clock = clock
+        self._draw = draw
+        self._on_commit = on_commit
+        self._short_lived: set[ClientName] = set()
+        self.unpersisted = 0
+
+    async def refresh(self, attempt: Attempt, claimed_at: float) -> None:
+        """Carry one attempt through. `claimed_at`: boottime from before its claim was committed."""
+        before = attempt.credential
+        one = self._registrations[before.client]
+        sent_at = self._clock.now()
+        outcome: Outcome | None = None
+        try:
+            outcome = await self._endpoint.refresh(
+                one.client,
+                attempt.refresh_token,
+                before.scope,
+                may_send=lambda: self._may_send(one.policy, claimed_at),
+            )
+        except NotSent:
+            pass
+        finally:
+            self._throttle.finished(before.client, outcome, sent_at=sent_at)
+        if outcome is None:
+            await self._release(attempt)
+            return
+        now = self._clock.now()
+        transition = settle(
+            before, _unrotated(outcome, attempt), one.policy, sent_at=sent_at, now=now, draw=self._draw()
+        )
+        verdict = await self._commit(attempt, transition)
+        self._observer.on_event(RequestFinished(client=before.client, outcome=label(outcome), duration=now - sent_at))
+        await self._tell(attempt, transition, verdict, one)
+
+    def _may_send(self, policy: RefreshPolicy, claimed_at: float) -> bool:
+        """The last look before the first byte: no drain began, and the lease still covers the request and its commit."""
+        needed = (policy.request_timeout + policy.commit_timeout).total_seconds()
+        used = self._clock.boottime() - claimed_at
+        return not self._health.draining and used + needed <= policy.lease.total_seconds()
+
+    async def _release(self, attempt: Attempt) -> None:
+        before = attempt.credential
+        cause = "draining" if self._health.draining else "lease_too_short"
+        try:
+            await self._store.release(attempt)
+        except StoreUnavailable as exc:  # harmless: the lease runs out and the row is taken up as in doubt
+            self._observer.on_event(StoreFailed(doing="release", error=str(exc)))
+            return
+        self._observer.on_event(
+            AttemptReleased(id=before.id, client=before.client, generation=before.generation, cause=cause)
+        )
+
+    async def _commit(self, attempt: Attempt, transition: Transition) -> Committed | Conflict | None:
+        """Store the answer, for ever if need be. None: the process stops and nothing but a note of a failure is lost."""
+        try:
+            return await self._store.commit(attempt, transition, now=self._clock.now())
+        except StoreUnavailable as exc:
+            self._observer.on_event(StoreFailed(doing="commit", error=str(exc)))
+        self._count_unpersisted(1)
+        try:
+            return await self._commit_again(attempt, transition)
+        finally:
+            self._count_unpersisted(-1)
+
+    async def _commit_again(self, attempt: Attempt, transition: Transition) -> Committed | Conflict | None:
+        wait = _FIRST_RETRY
+        while transition.has_tokens or not self._health.draining:
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, _LONGEST_RETRY)
+            try:
+                return await self._store.commit(attempt, transition, now=self._clock.now())
+            except StoreUnavailable as exc:
+                self._observer.on_event(StoreFailed(doing="commit", error=str(exc)))
+        return None
+
+    def _count_unpersisted(self, change: int) -> None:
+        self.unpersisted += change
+        self._observer.on_event(ResponsesUnpersisted(count=self.unpersisted))
+
+    async def _tell(
+        self,
+        attempt: Attempt,
+        transition: Transition,
+        verdict: Committed | Conflict | None,
+        one: Registration,
+    ) -> None:
+        before = attempt.credential
+        match verdict:
+            case Conflict(earlier_login=True):
+                self._observer.on_event(
+                    EarlierLoginDropped(id=before.id, client=before.client, generation=before.generation)
+                )
+            case Conflict():
+                self._observer.on_event(
+                    AnswerDropped(
+                        id=before.id,
+                        client=before.client,
+                        generation=before.generation,
+                        had_tokens=transition.has_tokens,
+                    )
+                )
+            case Committed():
+                if transition.visible:
+                    self._on_commit()
+                self._observer.on_event(transition.event)
+                self._warn_of_short_life(transition, one)
+                if transition.proves_sliding:
+                    await self._prove_sliding(transition, one)
+            case None:
+                pass
+
+    def _warn_of_short_life(self, transition: Transition, one: Registration) -> None:
+        """Once a client: the provider's tokens live shorter than configured, so the margin had to shrink."""
+        event = transition.event
+        if not isinstance(event, CredentialRefreshed) or event.client in self._short_lived:
+            return
+        shrunk = margin(one.policy, event.lifetime)
+        if shrunk < one.policy.refresh_before_expiry:
+            self._short_lived.add(event.client)
+            self._observer.on_event(
+                MarginShrunk(client=event.client, lifetime=event.lifetime, refresh_before_expiry=shrunk)
+            )
+
+    async def _prove_sliding(self, transition: Transition, one: Registration) -> None:
+        """One proof holds for every credential of the registration (protocol §1)."""
+        name, lifetime = one.client.name, one.policy.refresh_lifetime
+        if lifetime is None or self._registrations[name].policy.lifetime_from is LifetimeFrom.ROTATION:
+            return
+        policy = replace(one.policy, lifetime_from=LifetimeFrom.ROTATION)
+        self._registrations[name] = replace(one, policy=policy)
+        try:
+            await self._store.prove_sliding(name, lifetime=lifetime, ladder=policy.ladder, now=self._clock.now())
+        except StoreUnavailable as exc:  # the next refresh past a deadline proves it again after a restart
+            self._observer.on_event(StoreFailed(doing="prove_sliding", error=str(exc)))
+            return
+        self._on_commit()
+        self._observer.on_event(SlidingProven(client=name, id=transition.after.id))
+
+
+def _unrotated(outcome: Outcome, attempt: Attempt) -> Outcome:
+    """A provider that sends the same refresh token back did not rotate it."""
+    if isinstance(outcome, Refreshed) and outcome.access and outcome.refresh_token == attempt.refresh_token:
+        return replace(outcome, refresh_token=None)
+    return outcome

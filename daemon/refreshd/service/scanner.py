@@ -1,0 +1,113 @@
+"""The loop that looks for due work once a tick, and at once when a slot or a rate token becomes free."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from refreshd.domain.credential import ClientName
+from refreshd.domain.events import ScanFinished, StoreFailed, TickMissed
+from refreshd.ports.clock import Clock
+from refreshd.ports.observer import Observer
+from refreshd.ports.store import Capacity, Claims, Store, StoreUnavailable
+from refreshd.service.health import Health
+from refreshd.service.pool import Pool
+from refreshd.service.throttle import Throttle
+
+TICKS_MISSED = 3
+
+
+class Scanner:
+    """Claims what can start now and hands it to the pool. `tick` is called by the ticker, `wake` by a freed slot."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        pool: Pool,
+        throttle: Throttle,
+        health: Health,
+        observer: Observer,
+        clock: Clock,
+        scan_interval: timedelta,
+        blocked: Callable[[], bool],
+        on_missed_tick: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._pool = pool
+        self._throttle = throttle
+        self._health = health
+        self._observer = observer
+        self._clock = clock
+        self._patience = TICKS_MISSED * scan_interval.total_seconds()
+        self._blocked = blocked
+        self._on_missed_tick = on_missed_tick
+        self._event = asyncio.Event()
+        self._ticked_at = clock.monotonic()
+        self._more = False
+
+    def tick(self) -> None:
+        self._ticked_at = self._clock.monotonic()
+        self._event.set()
+
+    def wake(self) -> None:
+        """A slot is free; worth a look only if the last scan left work behind."""
+        if self._more:
+            self._event.set()
+
+    def stop(self) -> None:
+        """Let `run` end after the round it is in: a claim under way is carried through, so that nothing is left open."""
+        self._event.set()
+
+    async def run(self) -> None:
+        """Scan until a drain begins."""
+        while not self._health.draining:
+            await self.scan()
+            await self._pause()
+
+    async def scan(self) -> None:
+        """One round. A store that does not answer is told of and tried again at the next tick."""
+        self._event.clear()
+        capacity = self._throttle.capacity()
+        room = min(self._pool.free, sum(one.count for one in capacity.values()))
+        claimed_at = self._clock.boottime()
+        if room <= 0 or self._blocked():
+            # nothing can start; with an answer waiting for a failing store nothing may: its row must not be claimed again
+            self._health.scanned(store_answered=not self._blocked())
+            return
+        try:
+            claims = await self._claim(capacity)
+        except StoreUnavailable as exc:
+            self._more = False
+            self._health.scanned(store_answered=False)
+            self._observer.on_event(StoreFailed(doing="claim", error=str(exc)))
+            return
+        for attempt in claims.attempts:
+            self._throttle.started(attempt.credential.client)
+            self._pool.start(attempt, claimed_at=claimed_at)
+        for event in claims.held:
+            self._observer.on_event(event)
+        self._more = claims.more
+        self._health.scanned(store_answered=True)
+        self._observer.on_event(ScanFinished(at=self._clock.now(), claimed=len(claims.attempts)))
+
+    async def _claim(self, capacity: Mapping[ClientName, Capacity]) -> Claims:
+        now = self._clock.now()
+        return await self._store.claim_due(
+            now=now, capacity=capacity, total=self._pool.free, holding=self._pool.holding(now)
+        )
+
+    async def _pause(self) -> None:
+        if self._health.draining:
+            return
+        wait = self._ticked_at + self._patience - self._clock.monotonic()
+        if self._more and self._pool.free:
+            wait = min(wait, self._throttle.next_token_in())
+        try:
+            async with asyncio.timeout(max(0.0, wait)):
+                await self._event.wait()
+        except TimeoutError:
+            silence = self._clock.monotonic() - self._ticked_at
+            if silence >= self._patience:
+                self._observer.on_event(TickMissed(waited=timedelta(seconds=silence)))
+                self._ticked_at = self._clock.monotonic()
+                self._on_missed_tick()

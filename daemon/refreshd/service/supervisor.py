@@ -1,0 +1,99 @@
+"""The life of the daemon: named root tasks, any of which ending ends it; a drain; a true exit cause."""
+
+import asyncio
+import traceback
+from datetime import timedelta
+
+from refreshd.domain.events import DaemonDraining, DaemonStopped, TaskCrashed
+from refreshd.ports.observer import Observer
+from refreshd.service.health import Health
+from refreshd.service.housekeeping import Housekeeping
+from refreshd.service.pool import Pool
+from refreshd.service.publication import Publication
+from refreshd.service.refresher import Refresher
+from refreshd.service.scanner import Scanner
+
+FLUSH_TIMEOUT = 5.0
+
+
+class Supervisor:
+    """Runs until asked to stop. `stop` may be called any number of times; the first cause counts."""
+
+    def __init__(
+        self,
+        *,
+        scanner: Scanner,
+        publication: Publication,
+        housekeeping: Housekeeping,
+        pool: Pool,
+        refresher: Refresher,
+        health: Health,
+        observer: Observer,
+        drain_timeout: timedelta,
+    ) -> None:
+        self._scanner = scanner
+        self._publication = publication
+        self._housekeeping = housekeeping
+        self._pool = pool
+        self._refresher = refresher
+        self._health = health
+        self._observer = observer
+        self._drain_timeout = drain_timeout.total_seconds()
+        self._stop = asyncio.Event()
+        self._cause = ""
+
+    def stop(self, cause: str) -> None:
+        self._cause = self._cause or cause
+        self._stop.set()
+
+    async def run(self) -> int:
+        """Exit code: 0 after a drain that was asked for, 1 when a root task ended by itself."""
+        roots = {
+            asyncio.create_task(self._scanner.run(), name="scanner"),
+            asyncio.create_task(self._publication.run(), name="publication"),
+            asyncio.create_task(self._housekeeping.run(), name="housekeeping"),
+        }
+        stopped = asyncio.create_task(self._stop.wait(), name="stop")
+        try:
+            await asyncio.wait({*roots, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            for root in roots:
+                if root.done():
+                    self._report(root)
+            code = 0 if stopped.done() else 1
+        finally:
+            await self._drain(roots)
+            stopped.cancel()
+        self._observer.on_event(DaemonStopped(cause=self._cause, exit_code=code))
+        return code
+
+    def _report(self, root: asyncio.Task[None]) -> None:
+        exc = None if root.cancelled() else root.exception()
+        trace = "".join(traceback.format_tb(exc.__traceback__)) if exc else ""
+        error = type(exc).__name__ if exc else "ended"
+        self._observer.on_event(TaskCrashed(task=root.get_name(), error=error, trace=trace))
+        self.stop(f"{root.get_name()} ended")
+
+    async def _drain(self, roots: set[asyncio.Task[None]]) -> None:
+        """Claim nothing more, give back what was not sent, wait for what was, then publish it."""
+        self._health.drain()
+        self._observer.on_event(DaemonDraining(cause=self._cause, in_flight=self._pool.in_flight))
+        self._scanner.stop()
+        scanning = {root for root in roots if root.get_name() == "scanner"}
+        await asyncio.wait(scanning)
+        await self._wait_for_answers()
+        for root in roots:
+            root.cancel()
+        await asyncio.wait(roots)
+        try:
+            async with asyncio.timeout(FLUSH_TIMEOUT):
+                await self._publication.flush()
+        except TimeoutError:
+            pass  # published at the next start
+
+    async def _wait_for_answers(self) -> None:
+        """Bounded by the drain's limit, but never left while an answer is not stored (protocol R6)."""
+        drained = asyncio.create_task(self._pool.drained(), name="drain")
+        await asyncio.wait({drained}, timeout=self._drain_timeout)
+        while self._refresher.unpersisted and not drained.done():
+            await asyncio.wait({drained}, timeout=1.0)
+        drained.cancel()

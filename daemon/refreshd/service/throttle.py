@@ -1,0 +1,105 @@
+"""What each client may be asked to bear now: requests in flight, requests per second, and whether it may be asked at all."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from refreshd.domain import breaker as rules
+from refreshd.domain.breaker import Breaker
+from refreshd.domain.client import Limits
+from refreshd.domain.credential import ClientName
+from refreshd.domain.events import ClientResumed, ClientSuspended, ClientThrottled, InFlightChanged
+from refreshd.domain.outcome import Outcome
+from refreshd.ports.clock import Clock
+from refreshd.ports.observer import Observer
+from refreshd.ports.store import Capacity
+
+BURST = 0.1  # seconds' worth of requests that may leave at once
+SHORTEST_WAIT = 0.05
+
+
+@dataclass(slots=True)
+class _State:
+    tokens: float
+    filled_at: float
+    in_flight: int = 0
+    breaker: Breaker = Breaker()
+
+
+class Throttle:
+    """Counts and breakers of all clients. Lives in memory: after a restart a suspended client is simply tried again."""
+
+    def __init__(
+        self,
+        limits: Mapping[ClientName, Limits],
+        *,
+        leases: Mapping[ClientName, timedelta],
+        clock: Clock,
+        observer: Observer,
+    ) -> None:
+        self._limits = limits
+        self._leases = leases
+        self._clock = clock
+        self._observer = observer
+        start = clock.monotonic()
+        self._states = {name: _State(tokens=_burst(limit), filled_at=start) for name, limit in limits.items()}
+
+    def capacity(self) -> dict[ClientName, Capacity]:
+        """What may start now, a client each; 0 for a suspended one, so that it hides nobody."""
+        now = self._clock.now()
+        room: dict[ClientName, Capacity] = {}
+        for name, limit in self._limits.items():
+            state = self._fill(name, limit)
+            free = max(0, min(limit.max_in_flight - state.in_flight, int(state.tokens)))
+            count = rules.allowance(state.breaker, free, in_flight=state.in_flight, now=now)
+            room[name] = Capacity(count=count, lease=self._leases[name], probe=state.breaker.suspended)
+        return room
+
+    def next_token_in(self) -> float:
+        """Seconds until a client that only its rate holds back may start one more request; infinite if there is none."""
+        now = self._clock.now()
+        waits = []
+        for name, limit in self._limits.items():
+            state = self._fill(name, limit)
+            usable = rules.allowance(state.breaker, 1, in_flight=state.in_flight, now=now) > 0
+            if usable and state.tokens < 1 and state.in_flight < limit.max_in_flight:
+                waits.append((1 - state.tokens) / limit.max_rate)
+        return max(SHORTEST_WAIT, min(waits, default=math.inf))
+
+    def started(self, client: ClientName) -> None:
+        state = self._states[client]
+        state.tokens -= 1
+        state.in_flight += 1
+        self._observer.on_event(InFlightChanged(client=client, in_flight=state.in_flight))
+
+    def finished(self, client: ClientName, outcome: Outcome | None, *, sent_at: datetime) -> None:
+        """The slot is free again; `outcome` None when nothing was sent."""
+        state = self._states[client]
+        state.in_flight -= 1
+        self._observer.on_event(InFlightChanged(client=client, in_flight=state.in_flight))
+        if outcome is not None:
+            before = state.breaker
+            state.breaker = rules.observe(before, outcome, sent_at=sent_at, now=self._clock.now())
+            self._tell(client, before, state.breaker)
+
+    def _tell(self, client: ClientName, before: Breaker, after: Breaker) -> None:
+        if after.cause is not None and after.probe_at is not None and after.cause != before.cause:
+            self._observer.on_event(
+                ClientSuspended(client=client, cause=after.cause, probe_at=after.probe_at, detail=after.detail)
+            )
+        if before.cause is not None and after.cause is None:
+            self._observer.on_event(ClientResumed(client=client, cause=before.cause))
+        until = after.throttled_until
+        if until is not None and (before.throttled_until is None or until > before.throttled_until):
+            self._observer.on_event(ClientThrottled(client=client, until=until))
+
+    def _fill(self, name: ClientName, limit: Limits) -> _State:
+        state, now = self._states[name], self._clock.monotonic()
+        state.tokens = min(_burst(limit), state.tokens + (now - state.filled_at) * limit.max_rate)
+        state.filled_at = now
+        return state
+
+
+def _burst(limit: Limits) -> float:
+    return max(1.0, limit.max_rate * BURST)
