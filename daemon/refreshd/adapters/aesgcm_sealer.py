@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from refreshd.domain.refusal import Refusal
 from refreshd.domain.secret import Secret
 from refreshd.ports.sealer import Undecryptable
 
@@ -25,7 +26,7 @@ _ENCODING = "utf-8"
 _ERRORS = "surrogatepass"  # a provider's lone surrogate must survive; it is still the only refresh token
 
 
-class KeyRingFault(Exception):  # noqa: N818 - reads as what it says
+class KeyRingFault(Refusal):
     """The key ring cannot be used; the text says what to do and holds nothing of a key."""
 
 

@@ -91,3 +91,25 @@ def label(outcome: Outcome) -> str:
 
 
 OUTCOME_LABELS = ("refreshed", "deferred", "uncertain", "rejected", "misconfigured")
+
+ANOMALIES = (
+    "access_token_missing",
+    "access_token_unprintable",
+    "duplicate_keys",
+    "error_in_success",
+    "expires_in_clamped",
+    "expires_in_missing",
+    "expires_in_unusable",
+    "invalid_utf8",
+    "oversized_success",
+    "refresh_token_odd",
+    "refresh_token_unusable",
+    "required_scope_missing",
+    "scope_narrowed",
+    "scope_unusable",
+    "token_type_missing",
+    "token_type_unsupported",
+    "truncated_success",
+    "unreadable_success",
+)
+"""Everything that can be odd about a success: the values of `response_anomalies_total{kind}`."""

@@ -19,6 +19,7 @@ from refreshd.domain.events import (
     StreamEvent,
 )
 from refreshd.domain.outcome import (
+    Confirmation,
     Deferred,
     GrantedAccess,
     Misconfigured,
@@ -30,6 +31,7 @@ from refreshd.domain.outcome import (
 )
 from refreshd.domain.policy import RefreshPolicy
 from refreshd.domain.secret import Secret
+from refreshd.domain.token_response import SLOW_REJECTIONS
 
 _REASONS = {
     "access_denied": Reason.LOGIN_REFUSED,
@@ -37,7 +39,6 @@ _REASONS = {
     "consent_required": Reason.LOGIN_REFUSED,
     "invalid_scope": Reason.SCOPE_REFUSED,
     "scope_not_granted": Reason.SCOPE_REFUSED,
-    "unknown_error": Reason.UNEXPLAINED_REFUSAL,
 }
 
 
@@ -77,6 +78,9 @@ def settle(
     match outcome:
         case Refreshed(access=GrantedAccess() as access):
             return _refreshed(seen, outcome, access, policy, sent_at=sent_at, now=now, draw=draw)
+        case Refreshed(refresh_token=None):  # nothing came that was not known before
+            nothing = Uncertain(code=outcome.code)
+            return settle(before, nothing, policy, sent_at=sent_at, now=now, draw=draw)
         case Refreshed():
             return _refresh_token_only(seen, outcome, policy, sent_at=sent_at, now=now, draw=draw)
         case Deferred():
@@ -123,6 +127,7 @@ def _refreshed(
             failures=0,
         ),
         policy,
+        sent_at=sent_at,
         now=now,
         sliding=proves,
     )
@@ -167,11 +172,13 @@ def _refresh_token_only(
         replace(
             _cleared(seen),
             generation=seen.generation + 1,
+            scope=outcome.scope or seen.scope,
             rotated_at=sent_at,
             next_attempt_at=now + wait,
             failures=seen.failures + 1,
         ),
         policy,
+        sent_at=sent_at,
         now=now,
         sliding=proves,
     )
@@ -181,7 +188,7 @@ def _refresh_token_only(
         generation=after.generation,
         code=outcome.code,
         next_attempt_at=after.next_attempt_at,
-        anomalies=outcome.anomalies,
+        anomalies=outcome.anomalies + _scope_anomalies(seen, outcome, policy),
     )
     recovered = seen.health is Health.RELOGIN_REQUIRED
     return Transition(
@@ -242,18 +249,17 @@ def _uncertain(
 def _rejected(seen: Credential, outcome: Rejected, *, now: datetime, draw: float) -> Transition:
     if seen.health is Health.RELOGIN_REQUIRED:
         return _still_condemned(seen, outcome, now=now)
-    again = seen.rejected_code == outcome.code and seen.first_rejected_at is not None
-    first_at = seen.first_rejected_at if again and seen.first_rejected_at else now
+    since = seen.first_rejected_at if _repeats(seen, outcome) else None
     counted = replace(
         seen,
-        rejections=seen.rejections + 1 if again else 1,
+        rejections=seen.rejections + 1 if since else 1,
         rejected_code=outcome.code,
-        first_rejected_at=first_at,
+        first_rejected_at=since or now,
     )
     if rules.is_condemned(
         outcome.confirmation,
         counted.rejections,
-        first_rejected_at=first_at,
+        first_rejected_at=since or now,
         expires_at=seen.expires_at,
         now=now,
     ):
@@ -273,8 +279,7 @@ def _rejected(seen: Credential, outcome: Rejected, *, now: datetime, draw: float
 
 
 def _condemned(counted: Credential, outcome: Rejected, *, now: datetime) -> Transition:
-    lost = counted.in_doubt
-    reason = Reason.ROTATION_LOST if lost else _REASONS.get(outcome.code, Reason.REFUSED)
+    reason = Reason.ROTATION_LOST if counted.in_doubt else _reason(outcome)
     after = _laned(
         replace(
             counted,
@@ -324,6 +329,22 @@ def _still_condemned(seen: Credential, outcome: Rejected, *, now: datetime) -> T
     return Transition(after=after, event=event, visible=seen.in_doubt)
 
 
+def _reason(outcome: Rejected) -> Reason:
+    if outcome.confirmation is Confirmation.SLOWEST:
+        return Reason.UNEXPLAINED_REFUSAL
+    return _REASONS.get(outcome.code, Reason.REFUSED)
+
+
+def _repeats(seen: Credential, outcome: Rejected) -> bool:
+    """Whether this refusal goes on counting: the same code, or another name for as much certainty."""
+    code = seen.rejected_code or ""
+    if code == outcome.code:
+        return True
+    if code == "unknown_error" or code.startswith("http_"):
+        return outcome.confirmation is Confirmation.SLOWEST
+    return outcome.confirmation is (Confirmation.SLOW if code in SLOW_REJECTIONS else Confirmation.FAST)
+
+
 def _misconfigured(seen: Credential, outcome: Misconfigured, *, now: datetime) -> Transition:
     """Only the schedule is given back: the client is suspended, so the row stays due and nobody is asked to log in."""
     due_at = min(seen.refresh_at, now) if seen.refresh_at else now
@@ -353,11 +374,15 @@ def _cleared(credential: Credential) -> Credential:
     )
 
 
-def _dated(credential: Credential, policy: RefreshPolicy, *, now: datetime, sliding: bool) -> Credential:
+def _dated(
+    credential: Credential, policy: RefreshPolicy, *, sent_at: datetime, now: datetime, sliding: bool
+) -> Credential:
     """Set the re-login deadline. A later deadline takes warnings back; a warning given is never given twice."""
     if sliding:
         policy = replace(policy, lifetime_from=rules.LifetimeFrom.ROTATION)
     deadline = rules.relogin_by(policy, login_at=credential.login_at, rotated_at=credential.rotated_at)
+    if deadline is not None and policy.refresh_lifetime is not None and deadline < sent_at:
+        deadline = sent_at + policy.refresh_lifetime  # this success came after that end, without a new refresh token
     reached = rules.steps_reached(policy.ladder, deadline=deadline, now=now)
     return replace(credential, relogin_by=deadline, relogin_step=min(credential.relogin_step, reached))
 

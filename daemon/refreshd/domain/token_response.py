@@ -6,9 +6,10 @@ The JSON `error` counts first, the status second. A refresh token in a 2xx answe
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http import HTTPStatus
 
 from refreshd.domain.outcome import (
@@ -46,15 +47,17 @@ DEFERRALS = frozenset({"temporarily_unavailable", "slow_down"})
 _NOT_PROCESSED = frozenset({408, 421, 425, 429})
 _WRONG_ADDRESS = frozenset({404, 405, 407, 410, 413, 414, 415, 431, 501, 505, 511})
 _REFUSALS = frozenset({400, 401, 403})
-_SHARED_USE = re.compile(r"concurren|retry the request|simultaneous", re.IGNORECASE)
-_SALVAGE = re.compile(r'"refresh_token"\s*:\s*("(?:[^"\\\x00-\x1f]|\\.)+")')
-_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
+_BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+_SHARED_USE = re.compile(r"concurren|simultaneous|\bretry", re.IGNORECASE)
+_SALVAGE = re.compile(r'"refresh_token"\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")', re.DOTALL)
+# a lone surrogate cannot be encoded, and PostgreSQL takes no NUL
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _LONGEST_INTEGER = 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came over the wire. `complete` is False when the body was cut short or too long."""
+    """What came over the wire. `complete` is False when the body was cut short or too long, as far as the wire tells."""
 
     status: int
     headers: Mapping[str, str]
@@ -65,19 +68,21 @@ class Answer:
 def read_answer(answer: Answer, *, now: datetime, rejection_codes: frozenset[str] = frozenset()) -> Outcome:
     """Classify one answer (protocol: classes of answers).
 
-    `headers` has lower-case names. `rejection_codes` are the provider's own names for a dead refresh token. `now` dates a Retry-After. Never raises.
+    `headers` has lower-case names. `rejection_codes` are the provider's own names for a dead refresh token. `now` dates a
+    Retry-After. Never raises.
     """
     anomalies: list[str] = []
-    fields = _parse(answer.body, anomalies) if answer.complete else None
-    error = fields.get("error") if fields is not None else None
+    succeeded = HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES
+    fields = _parse(answer.body, anomalies)  # a JSON object that was cut short never parses
+    if fields is None:
+        return _salvage(answer, anomalies) if succeeded else _read_status(answer, now=now)
+    error = fields.get("error")
     if isinstance(error, str) and error:
-        text = f"{error}: {_describe(fields or {})}"
-        return _read_error(error, text, answer, now=now, rejection_codes=rejection_codes)
-    if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-        if fields is None:
-            return _salvage(answer, anomalies)
-        return _read_tokens(fields, answer, anomalies)
-    return _read_status(answer, now=now)
+        if not (succeeded and _is_text(fields.get("refresh_token"))):
+            text = f"{error}: {_describe(fields)}"
+            return _read_error(error, text, answer, now=now, rejection_codes=rejection_codes)
+        anomalies.append("error_in_success")
+    return _read_tokens(fields, answer, anomalies) if succeeded else _read_status(answer, now=now)
 
 
 def _parse(body: bytes, anomalies: list[str]) -> dict[str, object] | None:
@@ -85,14 +90,22 @@ def _parse(body: bytes, anomalies: list[str]) -> dict[str, object] | None:
         found = dict(items)
         if len(found) < len(items):
             anomalies.append("duplicate_keys")
+            tokens = [value for key, value in items if key == "refresh_token" and _is_text(value)]
+            if tokens:  # the last one counts, but never an empty one after it
+                found["refresh_token"] = tokens[-1]
         return found
 
     def integer(digits: str) -> int | float:
         return int(digits) if len(digits) <= _LONGEST_INTEGER else float(digits)
 
+    load = partial(json.loads, strict=False, object_pairs_hook=pairs, parse_int=integer)
     try:
-        value = json.loads(body, object_pairs_hook=pairs, parse_int=integer)
-    except (ValueError, RecursionError):  # ValueError covers bad JSON and bad UTF-8
+        try:
+            value = load(body)
+        except UnicodeDecodeError:
+            anomalies.append("invalid_utf8")
+            value = load(_text(body))
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
@@ -100,15 +113,15 @@ def _parse(body: bytes, anomalies: list[str]) -> dict[str, object] | None:
 def _read_tokens(fields: dict[str, object], answer: Answer, anomalies: list[str]) -> Outcome:
     refresh_token = _refresh_token(fields.get("refresh_token"), anomalies)
     access = _access(fields, anomalies)
-    scope = fields.get("scope")
     if refresh_token is None and access is None:
         salvaged = _salvage(answer, anomalies)
         return salvaged if isinstance(salvaged, Refreshed) else Uncertain(code="no_usable_token")
     return Refreshed(
         access=access,
         refresh_token=refresh_token,
-        scope=scope if isinstance(scope, str) and _encodable(scope) else None,
+        scope=_scope(fields.get("scope"), anomalies),
         anomalies=tuple(dict.fromkeys(anomalies)),
+        code="ok" if access else "no_usable_access_token",
     )
 
 
@@ -117,15 +130,15 @@ def _salvage(answer: Answer, anomalies: list[str]) -> Refreshed | Uncertain:
     code = "unreadable_success" if answer.complete else "truncated_success"
     if len(answer.body) > MAX_BODY:
         code = "oversized_success"
-    found = _SALVAGE.findall(answer.body[:MAX_BODY].decode("utf-8", "replace"))
-    for literal in reversed(found):
+    for literal in reversed(_SALVAGE.findall(_text(answer.body))):
         try:
-            token = json.loads(literal)
+            value = json.loads(literal, strict=False)
         except ValueError:
             continue
-        if isinstance(token, str) and token and "\ufffd" not in token:
-            kinds = (*anomalies, code)
-            return Refreshed(access=None, refresh_token=Secret(token), anomalies=kinds, code=code)
+        if _is_text(value):
+            token = _refresh_token(value, anomalies)
+            kinds = tuple(dict.fromkeys((*anomalies, code)))
+            return Refreshed(access=None, refresh_token=token, anomalies=kinds, code=code)
     return Uncertain(code=code)
 
 
@@ -135,7 +148,7 @@ def _refresh_token(value: object, anomalies: list[str]) -> Secret | None:
     if not isinstance(value, str) or not value:
         anomalies.append("refresh_token_unusable")
         return None
-    if _UNPRINTABLE.search(value) or not _encodable(value) or len(value) > MAX_TOKEN:
+    if " " in value or not _is_plain(value):
         anomalies.append("refresh_token_odd")
     return Secret(value)
 
@@ -145,7 +158,7 @@ def _access(fields: dict[str, object], anomalies: list[str]) -> GrantedAccess | 
     if not isinstance(value, str) or not value:
         anomalies.append("access_token_missing")
         return None
-    if _UNPRINTABLE.search(value) or not _encodable(value) or len(value) > MAX_TOKEN:
+    if " " in value or not _is_plain(value):
         anomalies.append("access_token_unprintable")
         return None
     if token_type is None:
@@ -162,8 +175,8 @@ def _access(fields: dict[str, object], anomalies: list[str]) -> GrantedAccess | 
 
 
 def _expires_in(value: object, anomalies: list[str]) -> timedelta | None:
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value):
-        value = int(value)
+    if isinstance(value, str) and re.fullmatch(r"[0-9]+", value):
+        value = float(value)
     if value is None:
         anomalies.append("expires_in_missing")
         return None
@@ -179,11 +192,19 @@ def _expires_in(value: object, anomalies: list[str]) -> timedelta | None:
     return timedelta(seconds=int(value) or 1)
 
 
+def _scope(value: object, anomalies: list[str]) -> str | None:
+    if isinstance(value, str) and value.strip() and _is_plain(value):
+        return value
+    if value:
+        anomalies.append("scope_unusable")
+    return None
+
+
 def _read_error(error: str, text: str, answer: Answer, *, now: datetime, rejection_codes: frozenset[str]) -> Outcome:
-    if error in rejection_codes or error in REJECTIONS:
-        return Rejected(code=error, confirmation=Confirmation.FAST, detail=text)
     if error == "invalid_request" and _SHARED_USE.search(text):
         return Uncertain(code="concurrent_use", shared=True, detail=text)
+    if error in rejection_codes or error in REJECTIONS:
+        return Rejected(code=error, confirmation=Confirmation.FAST, detail=text)
     if error in SLOW_REJECTIONS:
         return Rejected(code=error, confirmation=Confirmation.SLOW, detail=text)
     if error in MISCONFIGURATIONS:
@@ -192,17 +213,23 @@ def _read_error(error: str, text: str, answer: Answer, *, now: datetime, rejecti
         return Deferred(
             code=error,
             retry_after=_retry_after(answer.headers, now),
-            throttled=error == "slow_down",
+            throttled=error == "slow_down" or answer.status in _BUSY,
             detail=text,
         )
-    if error == "server_error" or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Uncertain(code="server_error", detail=text)
-    if answer.status in _NOT_PROCESSED:
-        return _read_status(answer, now=now)
-    return Rejected(code="unknown_error", confirmation=Confirmation.SLOWEST, detail=text)
+    if error == "server_error":
+        return Uncertain(code=error, detail=text)
+    return _read_unknown_error(text, answer, now=now)
 
 
-def _read_status(answer: Answer, *, now: datetime) -> Outcome:
+def _read_unknown_error(text: str, answer: Answer, *, now: datetime) -> Outcome:
+    """The status decides: web frameworks say `"error": "Not Found"` for a wrong address, and no credential is to blame."""
+    outcome = _read_status(answer, now=now)
+    if answer.status < HTTPStatus.MULTIPLE_CHOICES or isinstance(outcome, Rejected):
+        return Rejected(code="unknown_error", confirmation=Confirmation.SLOWEST, detail=text)
+    return replace(outcome, detail=text)
+
+
+def _read_status(answer: Answer, *, now: datetime) -> Deferred | Uncertain | Rejected | Misconfigured:
     status, retry_after = answer.status, _retry_after(answer.headers, now)
     code = f"http_{status}"
     throttled = status == HTTPStatus.TOO_MANY_REQUESTS
@@ -224,8 +251,8 @@ def _read_status(answer: Answer, *, now: datetime) -> Outcome:
 def _retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     """Seconds or an HTTP date (RFC 9110 §10.2.3), capped at an hour; None when absent or nonsense."""
     value = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", value):
-        return min(timedelta(seconds=int(value)), MAX_RETRY_AFTER)
+    if re.fullmatch(r"[0-9]+", value):
+        return timedelta(seconds=min(float(value), MAX_RETRY_AFTER.total_seconds()))
     try:
         at = parsedate_to_datetime(value)
     except (ValueError, IndexError, OverflowError):
@@ -239,5 +266,14 @@ def _describe(fields: Mapping[str, object]) -> str:
     return " ".join(text for text in texts if isinstance(text, str))
 
 
-def _encodable(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+def _text(body: bytes) -> str:
+    """Bytes that are not UTF-8 become lone surrogates, so that one bad byte does not hide its neighbours."""
+    return body.decode("utf-8", "surrogateescape")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _is_plain(text: str) -> bool:
+    return len(text) <= MAX_TOKEN and not _UNPRINTABLE.search(text)

@@ -107,10 +107,6 @@ class Store(Protocol):
         """Record that this client's refresh tokens count from the last rotation, and date all its credentials so."""
         ...
 
-    async def proven_sliding(self) -> frozenset[ClientName]:
-        """The clients for which that was recorded."""
-        ...
-
     async def figures(self, *, now: datetime) -> Figures:
         """Count. On a read connection, never on the commit thread."""
         ...

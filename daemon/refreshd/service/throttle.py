@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from refreshd.domain import breaker as rules
@@ -24,7 +24,7 @@ class _State:
     tokens: float
     filled_at: float
     in_flight: int = 0
-    breaker: Breaker = Breaker()
+    breaker: Breaker = field(default_factory=Breaker)
 
 
 class Throttle:

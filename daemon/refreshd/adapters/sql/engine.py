@@ -12,12 +12,14 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 
+from refreshd.domain.refusal import Refusal
+
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "glusterfs"})
 _NETWORK_FUSE = ("fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.ceph", "fuse.rclone")
 _PRIVATE = stat.S_IRUSR | stat.S_IWUSR
 
 
-class StoreRefused(Exception):  # noqa: N818 - reads as what it says
+class StoreRefused(Refusal):
     """The store is not opened, for a reason that a person must mend. Nothing was changed."""
 
 
@@ -26,9 +28,8 @@ class SqlEngines:
 
     def __init__(self, url: str, *, busy_timeout: timedelta) -> None:
         self.path = sqlite_path(url)
-        with private_umask():
-            self.write = _engine(url, busy_timeout, begin="BEGIN IMMEDIATE", pragmas=("foreign_keys=ON",))
-            self.read = _engine(url, busy_timeout, begin="BEGIN", pragmas=("query_only=ON",))
+        self.write = _engine(url, busy_timeout, begin="BEGIN IMMEDIATE", pragmas=("foreign_keys=ON",))
+        self.read = _engine(url, busy_timeout, begin="BEGIN", pragmas=("query_only=ON",))
 
     def close(self) -> None:
         self.write.dispose()
@@ -89,7 +90,7 @@ def sqlite_path(url: str) -> Path:
 
 
 def prepare_file(path: Path) -> None:
-    """Make the directory, refuse network file systems and files that others can read.
+    """Make directory and file, refuse network file systems and files that others can read.
 
     WAL needs memory shared between processes of one host, so a network file system would corrupt the store.
     """
@@ -105,6 +106,10 @@ def prepare_file(path: Path) -> None:
     for name in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
         if name.exists() and stat.S_IMODE(name.stat().st_mode) & 0o077:
             raise StoreRefused(f"{name} is open to other users; run: chmod 600 {name}")
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE))  # -wal and -shm inherit its mode
+    except OSError as exc:
+        raise StoreRefused(f"the store {path} cannot be opened: {exc.strerror}") from exc
 
 
 def filesystem_of(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:

@@ -130,10 +130,6 @@ class SqlStore:
 
         await self._writer.run(work)
 
-    async def proven_sliding(self) -> frozenset[ClientName]:
-        rows = await self._reader.run(lambda connection: connection.scalars(select(client_fact.c.client)).all())
-        return frozenset(ClientName(name) for name in rows)
-
     async def figures(self, *, now: datetime) -> Figures:
         return await self._reader.run(lambda connection: count(connection, now))
 

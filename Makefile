@@ -1,0 +1,76 @@
+# Two commands on a fresh machine: `make demo` and `make test`. `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+ARGS ?=
+
+DEV := .venv
+DEMO := .venv-demo
+LOCKS := deploy/requirements
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
+
+# $(call venv,DIRECTORY,LOCK): a virtual environment holding exactly what the lock names, and this checkout.
+# Debian keeps `venv` in a package of its own, so the first failure is answered by installing that.
+define venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "refreshd needs Python 3.11 or later, and '$(PYTHON)' is not one. Name another: make $@ PYTHON=python3.13" >&2; exit 1; }
+	@test -x $(1)/bin/pip || $(PYTHON) -m venv $(1) >/dev/null 2>&1 || { \
+	  rm -rf $(1); \
+	  package=$$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
+	  command="apt-get install -y --no-install-recommends $$package"; \
+	  if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+	    echo "'$(PYTHON) -m venv' does not work here. On Debian this mends it: sudo $$command" >&2; exit 1; fi; \
+	  echo "Installing $$package" >&2; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  { apt-get update && $$command; } >/dev/null; \
+	  $(PYTHON) -m venv $(1); }
+	@echo "Installing $(2) into $(1)" >&2
+	@$(1)/bin/python $(PIP_INSTALL) --require-hashes -r $(LOCKS)/$(2)
+	@$(1)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@touch $(1)/.complete
+endef
+
+.PHONY: help demo test check lock clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(DEMO)/.complete ## watch tokens being refreshed, no setup needed; ARGS="--for 60s" ends by itself
+	@$(DEMO)/bin/refreshd demo $(ARGS)
+
+test: $(DEV)/.complete ## set up what is missing and run the whole suite; ARGS="-k name" goes to pytest
+	@tests/components/setup
+	@$(DEV)/bin/pytest $(ARGS)
+
+check: $(DEV)/.complete ## format, lint, types, layers and unit tests, in under a minute
+	@$(DEV)/bin/ruff format --check .
+	@$(DEV)/bin/ruff check .
+	@$(DEV)/bin/mypy
+	@$(DEV)/bin/lint-imports
+	@$(DEV)/bin/pytest -q tests/unit
+
+lock: ## lock the requirements anew, keeping versions that still fit; ARGS=--upgrade takes the newest
+	@set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	$(PYTHON) -m venv "$$scratch/venv"; \
+	"$$scratch/venv/bin/python" $(PIP_INSTALL) uv; \
+	printf 'hatchling\neditables\n' > "$$scratch/build.in"; \
+	compile() { "$$scratch/venv/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate $(ARGS) pyproject.toml "$$@"; }; \
+	compile -o $(LOCKS)/runtime.txt; \
+	compile "$$scratch/build.in" --extra demo -c $(LOCKS)/runtime.txt -o $(LOCKS)/demo.txt; \
+	compile "$$scratch/build.in" --extra demo --extra dev --extra postgres -c $(LOCKS)/demo.txt -o $(LOCKS)/dev.txt
+
+clean: ## remove virtual environments, installed npm packages, caches and build output
+	@rm -rf $(DEV) $(DEMO) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf tests/components/*/node_modules
+	@find daemon tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(DEV)/.complete: $(LOCKS)/dev.txt pyproject.toml
+	$(call venv,$(DEV),dev.txt)
+
+$(DEMO)/.complete: $(LOCKS)/demo.txt pyproject.toml
+	$(call venv,$(DEMO),demo.txt)

@@ -1,0 +1,264 @@
+"""Storing logins that came from outside: everything is checked first, then written in chunks that a daemon can breathe between."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from sqlalchemy import Connection, Engine, bindparam, insert, select, update
+
+from refreshd.adapters.sql import statements
+from refreshd.adapters.sql.identity import StoreIdentity
+from refreshd.adapters.sql.rows import RowCodec, encode_events
+from refreshd.adapters.sql.schema import client_fact, credential, fingerprint
+from refreshd.domain.credential import ClientName, Health, Lane
+from refreshd.domain.events import StreamEvent
+from refreshd.domain.grant import Grant
+from refreshd.domain.policy import LifetimeFrom, RefreshPolicy, refresh_at, relogin_by
+
+CHUNK = 500
+T = TypeVar("T")
+c = credential.c
+
+
+@dataclass(slots=True)
+class Imported:
+    """What an import did, or would do. `refusals`: 1-based position of the entry and why."""
+
+    added: int = 0
+    replaced: int = 0
+    unchanged: int = 0
+    refusals: list[tuple[int, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """How a client's credentials are treated, and the scope it asks for."""
+
+    policy: RefreshPolicy
+    scope: str
+
+
+class Importer:
+    """Writes grants of configured clients. `draw`: chance in [0, 1), once per stored token."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        codec: RowCodec,
+        identity: StoreIdentity,
+        registered: Mapping[ClientName, Registered],
+        *,
+        draw: Callable[[], float],
+    ) -> None:
+        self._engine = engine
+        self._codec = codec
+        self._identity = identity
+        self._registered = registered
+        self._draw = draw
+
+    def check(self, grants: Iterable[Grant], *, replace: bool) -> Imported:
+        """What `write` would do; refuses ids that exist (without `replace`) and refresh tokens of other ids."""
+        result = Imported()
+        first_seen: dict[object, int] = {}
+        position = 0
+        with self._engine.connect() as connection:
+            for chunk in _chunks(grants):
+                known = self._known(connection, chunk)
+                for grant in chunk:
+                    position += 1
+                    digest = self._identity.fingerprint(grant.refresh_token)
+                    refusal = self._refusal(grant, digest, known, replace=replace)
+                    for what, key in (("id", grant.id), ("refresh token", digest)):
+                        first = first_seen.setdefault(key, position)
+                        if first != position:
+                            refusal = f"the same {what} stands in entry {first}"
+                    if refusal:
+                        result.refusals.append((position, refusal))
+                    else:
+                        self._count(result, grant, digest, known)
+        return result
+
+    def write(
+        self, grants: Iterable[Grant], *, replace: bool, now: datetime, progress: Callable[[int], None]
+    ) -> Imported:
+        """Store them, a transaction a chunk; what is stored already is skipped, so an interrupted import may be run again."""
+        result = Imported()
+        for chunk in _chunks(grants):
+            with self._engine.begin() as connection:
+                self._write_chunk(connection, chunk, result, replace=replace, now=now)
+            progress(len(chunk))
+        return result
+
+    def _write_chunk(
+        self, connection: Connection, chunk: Sequence[Grant], result: Imported, *, replace: bool, now: datetime
+    ) -> None:
+        known = self._known(connection, chunk)
+        proven = frozenset(connection.scalars(select(client_fact.c.client)).all())
+        added: list[dict[str, Any]] = []
+        replaced: list[dict[str, Any]] = []
+        prints: list[dict[str, Any]] = []
+        for grant in chunk:
+            digest = self._identity.fingerprint(grant.refresh_token)
+            if self._refusal(grant, digest, known, replace=replace) or digest in known.owners:
+                continue
+            row = self._row(grant, known.counters.get(grant.id), proven, now)
+            prints.append({"digest": digest, "credential_id": grant.id, "seen_at": now})
+            (replaced if grant.id in known.counters else added).append(row)
+        if added:
+            connection.execute(insert(credential), added)
+        if replaced:
+            connection.execute(_REPLACE, [{f"new_{name}": row[name] for name in _REPLACED} for row in replaced])
+        if prints:
+            connection.execute(insert(fingerprint), prints)
+        result.added += len(added)
+        result.replaced += len(replaced)
+        result.unchanged += len(chunk) - len(prints)
+
+    def _row(self, grant: Grant, existing: "_Counters | None", proven: frozenset[str], now: datetime) -> dict[str, Any]:
+        policy = self._policy(grant, proven)
+        login_at = grant.login_at or grant.issued_at or now
+        rotated_at = grant.issued_at or login_at
+        dated = grant.access_token is not None and grant.expires_at is not None and grant.expires_at > now
+        issued_at = grant.issued_at or (grant.expires_at - policy.access_lifetime if grant.expires_at else None)
+        turn = None
+        if dated and issued_at and grant.expires_at:
+            issued_at = min(issued_at, now)
+            turn = refresh_at(policy, issued_at=issued_at, expires_at=grant.expires_at, draw=self._draw())
+        events = (StreamEvent.RECOVERED,) if existing and existing.health == Health.RELOGIN_REQUIRED else ()
+        return {
+            "id": grant.id,
+            "client": grant.client,
+            "family": uuid4().hex,
+            "refresh_token": self._codec.seal(grant.refresh_token, "refresh_token", grant.id),
+            "access_token": self._codec.seal(grant.access_token, "access_token", grant.id)
+            if dated and grant.access_token
+            else None,
+            "key_id": self._codec.key_id,
+            "token_type": grant.token_type,
+            "scope": grant.scope if grant.scope is not None else self._registered[grant.client].scope,
+            "issued_at": issued_at if dated else None,
+            "expires_at": grant.expires_at if dated else None,
+            "generation": existing.generation + 1 if existing else 1,
+            "next_attempt_at": turn or now,
+            "lane": int(Lane.ORDINARY),
+            "refresh_at": turn or now,
+            "login_at": login_at,
+            "rotated_at": rotated_at,
+            "relogin_by": relogin_by(policy, login_at=login_at, rotated_at=rotated_at),
+            "revision": existing.revision + 1 if existing else 1,
+            "unpublished_events": encode_events((*events, StreamEvent.REFRESHED) if dated else events),
+            "created_at": now,
+            "updated_at": now,
+        }
+
+    def _policy(self, grant: Grant, proven: frozenset[str]) -> RefreshPolicy:
+        policy = self._registered[grant.client].policy
+        return dataclasses.replace(policy, lifetime_from=LifetimeFrom.ROTATION) if grant.client in proven else policy
+
+    def _refusal(self, grant: Grant, digest: bytes, known: "_Known", *, replace: bool) -> str | None:
+        owner = known.owners.get(digest)
+        if owner is not None and owner != grant.id:
+            return (
+                f"{grant.id}: this refresh token already belongs to {owner}; a refresh token has one owner. "
+                "Log in again for a second credential"
+            )
+        existing = known.counters.get(grant.id)
+        if owner is None and existing is not None and not existing.removed and not replace:
+            return f"{grant.id} exists; if a person logged in again, add --replace"
+        return None
+
+    def _known(self, connection: Connection, chunk: Sequence[Grant]) -> "_Known":
+        digests = [self._identity.fingerprint(grant.refresh_token) for grant in chunk]
+        owners = connection.execute(
+            select(fingerprint.c.digest, fingerprint.c.credential_id).where(fingerprint.c.digest.in_(digests))
+        ).all()
+        rows = connection.execute(
+            select(c.id, c.generation, c.revision, c.health, c.removed_at).where(c.id.in_([one.id for one in chunk]))
+        ).all()
+        return _Known(
+            owners={row.digest: row.credential_id for row in owners},
+            counters={
+                row.id: _Counters(row.generation, row.revision, row.health, row.removed_at is not None) for row in rows
+            },
+        )
+
+    @staticmethod
+    def _count(result: Imported, grant: Grant, digest: bytes, known: "_Known") -> None:
+        if digest in known.owners:
+            result.unchanged += 1
+        elif grant.id in known.counters:
+            result.replaced += 1
+        else:
+            result.added += 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Counters:
+    generation: int
+    revision: int
+    health: str
+    removed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    owners: Mapping[bytes, str]
+    counters: Mapping[str, _Counters]
+
+
+_NEW_LOGIN = (
+    "client",
+    "family",
+    "refresh_token",
+    "access_token",
+    "key_id",
+    "token_type",
+    "scope",
+    "issued_at",
+    "expires_at",
+    "next_attempt_at",
+    "lane",
+    "refresh_at",
+    "login_at",
+    "rotated_at",
+    "relogin_by",
+    "updated_at",
+)
+
+_REPLACED = ("id", "unpublished_events", *_NEW_LOGIN)
+
+# A new login closes the open attempt and starts a new family (protocol R14). Counters are raised relative to the row.
+_REPLACE = (
+    update(credential)
+    .where(c.id == bindparam("new_id"))
+    .values(
+        **{name: bindparam(f"new_{name}", type_=c[name].type) for name in _NEW_LOGIN},
+        **statements.NO_ATTEMPT,
+        generation=c.generation + 1,
+        revision=c.revision + 1,
+        unpublished_events=c.unpublished_events.op("||")(bindparam("new_unpublished_events")),
+        in_doubt=0,
+        health=Health.ACTIVE.value,
+        reason=None,
+        removed_at=None,
+        failures=0,
+        rejections=0,
+        rejected_code=None,
+        first_rejected_at=None,
+        condemned_at=None,
+        relogin_step=0,
+        last_outcome=None,
+        last_code=None,
+        attempted_at=None,
+    )
+)
+
+
+def _chunks(items: Iterable[T]) -> Iterator[Sequence[T]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk

@@ -1,0 +1,215 @@
+"""What the commands do to the store beside a running daemon. They write; the daemon, looking every second, acts.
+
+Pause, resume and refresh never touch attempt, generation or tokens (protocol R14).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Engine, RowMapping, and_, case, delete, func, or_, select, update
+
+from refreshd.adapters.sql import statements
+from refreshd.adapters.sql.rows import RowCodec, encode_events, status_of
+from refreshd.adapters.sql.schema import client_fact, credential, fingerprint
+from refreshd.domain.credential import AccessToken, Health, Status
+from refreshd.domain.events import StreamEvent
+
+c = credential.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """One credential, or all of a client."""
+
+    id: str | None = None
+    client: str | None = None
+
+    @property
+    def where(self) -> ColumnElement[bool]:
+        chosen = c.id == self.id if self.id is not None else c.client == self.client
+        return and_(chosen, c.removed_at.is_(None))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One row as a person may see it: no token in it."""
+
+    id: str
+    client: str
+    status: str
+    reason: str | None
+    in_doubt: bool
+    relogin_soon: bool
+    relogin_by: datetime | None
+    expires_at: datetime | None
+    next_attempt_at: datetime | None
+    refresh_at: datetime | None
+    attempt_started_at: datetime | None
+    scope: str
+    generation: int
+    revision: int
+    published_revision: int
+    failures: int
+    rejections: int
+    last_outcome: str | None
+    last_code: str | None
+    attempted_at: datetime | None
+    login_at: datetime
+    rotated_at: datetime
+    created_at: datetime
+    lifetime_proven_sliding: bool
+
+
+class Inventory:
+    """Short synchronous transactions; raise what SQLAlchemy raises."""
+
+    def __init__(self, read: Engine, write: Engine, codec: RowCodec) -> None:
+        self._read = read
+        self._write = write
+        self._codec = codec
+
+    def views(
+        self, *, client: str | None = None, status: str | None = None, after: str = "", limit: int = 1000
+    ) -> Sequence[View]:
+        """A page by id, for listing any number of rows in bounded memory."""
+        conditions = [c.removed_at.is_(None), c.id > after]
+        if client is not None:
+            conditions.append(c.client == client)
+        if status is not None:
+            paused = status == Status.PAUSED
+            conditions += [c.paused == int(paused)] if paused else [c.paused == 0, c.health == status]
+        query = select(credential).where(*conditions).order_by(c.id).limit(limit)
+        with self._read.begin() as connection:
+            proven = frozenset(connection.scalars(select(client_fact.c.client)).all())
+            return [_view(row, proven) for row in connection.execute(query).mappings()]
+
+    def view(self, credential_id: str) -> View | None:
+        query = select(credential).where(Selection(id=credential_id).where)
+        with self._read.begin() as connection:
+            row = connection.execute(query).mappings().first()
+            proven = frozenset(connection.scalars(select(client_fact.c.client)).all())
+        return _view(row, proven) if row else None
+
+    def access_token(self, credential_id: str) -> AccessToken | None:
+        """The current access token of an active credential."""
+        query = select(credential).where(Selection(id=credential_id).where, c.paused == 0)
+        with self._read.begin() as connection:
+            row = connection.execute(query).mappings().first()
+        return self._codec.access(row) if row else None
+
+    def mark_due(self, credential_id: str, *, now: datetime) -> bool:
+        """Let it be refreshed at the next tick; False when its state does not allow that.
+
+        A row in doubt or being confirmed keeps its own time: asking early is what those waits protect from. While a request
+        is under way, `next_attempt_at` is its lease.
+        """
+        free = and_(c.attempt_id.is_(None), c.in_doubt == 0, or_(c.rejections == 0, c.health != Health.ACTIVE.value))
+        statement = (
+            update(credential)
+            .where(Selection(id=credential_id).where, c.paused == 0, c.health != Health.HELD.value, free)
+            .values(next_attempt_at=case((c.next_attempt_at < now, c.next_attempt_at), else_=now))
+        )
+        with self._write.begin() as connection:
+            return connection.execute(statement).rowcount == 1
+
+    def pause(self, selection: Selection, *, now: datetime) -> int:
+        return self._switch(selection, c.paused == 0, {"paused": 1}, StreamEvent.PAUSED, now)
+
+    def resume(self, selection: Selection, *, now: datetime) -> int:
+        return self._switch(selection, c.paused == 1, {"paused": 0}, StreamEvent.RESUMED, now)
+
+    def remove(self, selection: Selection, *, now: datetime) -> int:
+        """Erase tokens and fingerprints. The counters stay until Redis has confirmed, so that a stale writer still loses."""
+        values = {
+            **statements.NO_ATTEMPT,
+            "refresh_token": None,
+            "access_token": None,
+            "key_id": None,
+            "next_attempt_at": None,
+            "relogin_by": None,
+            "in_doubt": 0,
+            "scope": "",
+            "removed_at": now,
+        }
+        with self._write.begin() as connection:
+            chosen = select(c.id).where(selection.where)
+            connection.execute(delete(fingerprint).where(fingerprint.c.credential_id.in_(chosen)))
+            statement = _visible(selection, values, StreamEvent.REMOVED, now)
+            return connection.execute(statement).rowcount
+
+    def count(self, *, client: str | None = None) -> int:
+        query = select(func.count()).select_from(credential).where(c.removed_at.is_(None))
+        with self._read.begin() as connection:
+            return connection.scalar(query.where(c.client == client) if client else query) or 0
+
+    def clients(self) -> dict[str, int]:
+        """Credentials by client, configured or not."""
+        query = select(c.client, func.count()).where(c.removed_at.is_(None)).group_by(c.client)
+        with self._read.begin() as connection:
+            return {name: number for name, number in connection.execute(query)}  # noqa: C416 - rows, not pairs
+
+    def proven_sliding(self) -> frozenset[str]:
+        """Clients whose refresh tokens were proven to count from the last rotation."""
+        with self._read.begin() as connection:
+            return frozenset(connection.scalars(select(client_fact.c.client)).all())
+
+    def exists(self, selection: Selection) -> bool:
+        with self._read.begin() as connection:
+            return connection.execute(select(c.id).where(selection.where).limit(1)).first() is not None
+
+    def _switch(
+        self,
+        selection: Selection,
+        condition: ColumnElement[bool],
+        values: dict[str, Any],
+        event: StreamEvent,
+        now: datetime,
+    ) -> int:
+        with self._write.begin() as connection:
+            return connection.execute(_visible(selection, values, event, now).where(condition)).rowcount
+
+
+def _visible(selection: Selection, values: dict[str, Any], event: StreamEvent, now: datetime) -> Any:
+    """A change that Redis shows counts a revision and leaves its event for the stream."""
+    return (
+        update(credential)
+        .where(selection.where)
+        .values(
+            **values,
+            revision=c.revision + 1,
+            unpublished_events=c.unpublished_events.op("||")(encode_events((event,))),
+            updated_at=now,
+        )
+    )
+
+
+def _view(row: RowMapping, proven: frozenset[str]) -> View:
+    status = status_of(row)
+    return View(
+        id=row["id"],
+        client=row["client"],
+        status=status.value,
+        reason=row["reason"],
+        in_doubt=bool(row["in_doubt"]),
+        relogin_soon=row["relogin_step"] > 0 and row["health"] == Health.ACTIVE,
+        relogin_by=row["relogin_by"] if row["health"] == Health.ACTIVE else row["condemned_at"],
+        expires_at=row["expires_at"],
+        next_attempt_at=None if row["attempt_id"] else row["next_attempt_at"],
+        refresh_at=row["refresh_at"],
+        attempt_started_at=row["attempt_started_at"],
+        scope=row["scope"],
+        generation=row["generation"],
+        revision=row["revision"],
+        published_revision=row["published_revision"],
+        failures=row["failures"],
+        rejections=row["rejections"],
+        last_outcome=row["last_outcome"],
+        last_code=row["last_code"],
+        attempted_at=row["attempted_at"],
+        login_at=row["login_at"],
+        rotated_at=row["rotated_at"],
+        created_at=row["created_at"],
+        lifetime_proven_sliding=row["client"] in proven,
+    )

@@ -1,0 +1,35 @@
+"""systemd's notify protocol as an observer: ready, stopping, and a watchdog ping each time the scan loop came round."""
+
+import contextlib
+import socket
+from collections.abc import Mapping
+
+from refreshd.domain.events import DaemonDraining, DaemonReady, Event, FiguresTaken, ScanFinished, StoreFailed
+
+
+class SystemdNotifier:
+    """Silent when `$NOTIFY_SOCKET` is not set."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._address = environ.get("NOTIFY_SOCKET", "").replace("@", "\0", 1)
+
+    def on_event(self, event: Event) -> None:
+        match event:
+            case DaemonReady():
+                self._notify(f"READY=1\nSTATUS=ready, listening on {event.listen}")
+            case DaemonDraining():
+                self._notify(f"STOPPING=1\nSTATUS=draining, {event.in_flight} requests in flight")
+            case ScanFinished() | StoreFailed(doing="claim"):
+                self._notify("WATCHDOG=1")
+            case FiguresTaken(figures=figures):
+                stored = sum(sum(one.by_status.values()) for one in figures.clients.values())
+                self._notify(f"STATUS={stored} credentials, {figures.due} due")
+            case _:
+                pass
+
+    def _notify(self, text: str) -> None:
+        if not self._address:
+            return
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+            out.settimeout(0)
+            out.sendto(text.encode(), self._address)

@@ -1,0 +1,65 @@
+"""The command line as a whole: its commands, and what every fault becomes."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from refreshd import __version__
+from refreshd.cli import credentials, demo, importing, keys, run, setup, tokens
+from refreshd.cli.session import Usage
+from refreshd.domain.refusal import Refusal
+
+app = typer.Typer(
+    name="refreshd",
+    help="Keeps OAuth 2.0 credentials fresh and publishes current access tokens to Redis.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # they print local variables, tokens included
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (setup, run, demo, importing, credentials, tokens, keys):
+    module.register(app)
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="PATH",
+            help="Configuration file. Else $REFRESHD_CONFIG, ./config.toml, ~/.config/refreshd, /etc/refreshd.",
+        ),
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+    context.obj = config
+
+
+def main() -> None:
+    """Exit codes: 0 done, 1 the operation failed, 2 usage or configuration error; never a traceback for those."""
+    try:
+        code = app(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = 130
+    except click.ClickException as exc:
+        exc.show()
+        code = 2
+    except Usage as exc:
+        typer.echo(f"refreshd: {exc}", err=True)
+        code = 2
+    except Refusal as exc:
+        typer.echo(f"refreshd: {exc}", err=True)
+        code = 1
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)

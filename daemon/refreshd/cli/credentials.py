@@ -1,0 +1,152 @@
+"""`list`, `show`, `pause`, `resume`, `remove`: what is stored, and the operator's switches. Never a token."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from refreshd.cli.output import print_facts, print_json, print_table
+from refreshd.cli.session import Failed, Usage, load_settings, now, selection, store_of, view_of
+
+if TYPE_CHECKING:
+    from refreshd.adapters.sql.inventory import Inventory, View
+
+STATUSES = ("active", "relogin_required", "paused", "held")
+PAGE = 1000
+
+Id = Annotated[str | None, typer.Argument(metavar="[ID]", help="The credential.")]
+Client = Annotated[str | None, typer.Option("--client", help="All credentials of this client.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("list")(list_)
+    app.command("show")(show)
+    app.command("pause")(pause)
+    app.command("resume")(resume)
+    app.command("remove")(remove)
+
+
+def list_(
+    context: typer.Context,
+    client: Client = None,
+    status: Annotated[str | None, typer.Option("--status", help=f"One of {', '.join(STATUSES)}.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What is stored, its state, when it is refreshed next, by when a person must log in."""
+    if status is not None and status not in STATUSES:
+        raise Usage(f"--status {status!r} is not one of {', '.join(STATUSES)}")
+    settings = load_settings(context).settings
+    with store_of(settings) as opened:
+        views = _pages(opened.inventory, client, status)
+        if as_json:
+            for view in views:
+                print_json(_listed(view))
+        else:
+            columns = ("ID", "CLIENT", "STATUS", "EXPIRES", "NEXT ATTEMPT", "LOG IN BY", "NOTES")
+            print_table(columns, (_row(view) for view in views))
+
+
+def show(
+    context: typer.Context,
+    credential_id: Annotated[str, typer.Argument(metavar="ID")],
+    as_json: Json = False,
+) -> None:
+    """Everything about one credential but its tokens."""
+    settings = load_settings(context).settings
+    with store_of(settings) as opened:
+        view = view_of(opened.inventory, credential_id)
+    facts = dataclasses.asdict(view)
+    if as_json:
+        print_json(facts)
+        return
+    proven = facts.pop("lifetime_proven_sliding")
+    facts["refresh token's life"] = (
+        "counts from the last rotation (proven by a refresh past the login's deadline)"
+        if proven
+        else "as configured for the provider"
+    )
+    print_facts({name.replace("_", " "): value for name, value in facts.items()})
+
+
+def pause(context: typer.Context, credential_id: Id = None, client: Client = None) -> None:
+    """Stop refreshing and take the token out of Redis; what is stored stays."""
+    _switch(context, credential_id, client, "pause")
+
+
+def resume(context: typer.Context, credential_id: Id = None, client: Client = None) -> None:
+    """Take up again what was paused."""
+    _switch(context, credential_id, client, "resume")
+
+
+def remove(context: typer.Context, credential_id: Id = None, client: Client = None) -> None:
+    """Erase credentials with all their tokens. A login lost this way needs a person to log in again."""
+    _switch(context, credential_id, client, "remove")
+
+
+def _switch(context: typer.Context, credential_id: str | None, client: str | None, verb: str) -> None:
+    chosen = selection(credential_id, client)
+    settings = load_settings(context).settings
+    with store_of(settings) as opened:
+        inventory = opened.inventory
+        if not inventory.exists(chosen):
+            raise Failed(
+                f"there is no credential {credential_id!r}; `refreshd list` shows all"
+                if credential_id is not None
+                else f"client {client!r} has no credentials"
+            )
+        act = {"pause": inventory.pause, "resume": inventory.resume, "remove": inventory.remove}[verb]
+        changed = act(chosen, now=now())
+    done = {"pause": "paused", "resume": "resumed", "remove": "removed"}[verb]
+    typer.echo(f"{changed} {done}")
+
+
+def _pages(inventory: "Inventory", client: str | None, status: str | None) -> Iterator["View"]:
+    after = ""
+    while page := inventory.views(client=client, status=status, after=after, limit=PAGE):
+        yield from page
+        after = page[-1].id
+
+
+def _row(view: "View") -> tuple[object, ...]:
+    notes = [
+        name
+        for name, on in (
+            ("in doubt", view.in_doubt),
+            ("log in soon", view.relogin_soon),
+            (view.reason or "", view.reason is not None),
+            (f"{view.failures} failures", view.failures > 0),
+            (f"{view.rejections} rejections", view.rejections > 0 and view.status == "active"),
+        )
+        if on
+    ]
+    next_attempt = "now" if view.attempt_started_at else view.next_attempt_at
+    return (
+        view.id,
+        view.client,
+        view.status,
+        view.expires_at,
+        next_attempt,
+        view.relogin_by,
+        ", ".join(notes) or "-",
+    )
+
+
+def _listed(view: "View") -> dict[str, object]:
+    facts = dataclasses.asdict(view)
+    names = (
+        "id",
+        "client",
+        "status",
+        "reason",
+        "in_doubt",
+        "relogin_soon",
+        "relogin_by",
+        "expires_at",
+        "next_attempt_at",
+        "generation",
+        "failures",
+        "rejections",
+    )
+    return {name: facts[name] for name in names}

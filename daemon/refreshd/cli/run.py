@@ -1,0 +1,68 @@
+"""`run`, the daemon in the foreground, and `healthcheck`."""
+
+import asyncio
+import os
+import signal
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+import typer
+
+from refreshd.cli.session import Failed, load_settings
+
+if TYPE_CHECKING:
+    from refreshd.config import Settings
+    from refreshd.wiring import OpenStore
+
+
+def register(app: typer.Typer) -> None:
+    app.command("run")(run)
+    app.command("healthcheck")(healthcheck)
+
+
+def run(context: typer.Context) -> None:
+    """Run the daemon in the foreground until SIGTERM or SIGINT, then drain."""
+    loaded = load_settings(context)
+    settings = loaded.settings
+    from refreshd.adapters.process import forbid_core_dumps  # noqa: PLC0415
+    from refreshd.adapters.structlog_observer import configure_logging, log_lines  # noqa: PLC0415
+    from refreshd.wiring import open_store, run_lock  # noqa: PLC0415
+
+    configure_logging(format=settings.log.format, level=settings.log.level)
+    forbid_core_dumps()
+    for warning in loaded.warnings:
+        log_lines().warning("config.warning", text=warning)
+    with run_lock(settings), open_store(settings, upgrade=True, create=True) as opened:
+        if opened.migrated.copy:
+            log_lines().warning(
+                "store.migrated", copy=str(opened.migrated.copy), text="keep the copy, never start from it"
+            )
+        code = asyncio.run(_run(settings, opened))
+    raise typer.Exit(code)
+
+
+async def _run(settings: "Settings", opened: "OpenStore") -> int:
+    from refreshd.wiring import daemon  # noqa: PLC0415
+
+    async with daemon(settings, opened, os.environ) as supervisor:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, supervisor.stop, number.name)
+        return await supervisor.run()
+
+
+def healthcheck(context: typer.Context) -> None:
+    """Exit 0 when the local daemon is live; for container probes without curl."""
+    listen = load_settings(context).settings.http.listen
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)  # noqa: S104 - compared, not bound
+    url = f"http://{f'[{host}]' if ':' in host else host}:{listen.port}/livez"
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=3) as answer:
+            live = answer.status == 200  # noqa: PLR2004 - OK
+    except urllib.error.HTTPError as exc:
+        raise Failed(f"the daemon at {url} is not live (it answered {exc.code})") from exc
+    except OSError as exc:
+        raise Failed(f"no daemon answers at {url}; is `refreshd run` running with this configuration?") from exc
+    if not live:
+        raise Failed(f"the daemon at {url} is not live")

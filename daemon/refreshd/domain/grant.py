@@ -1,0 +1,116 @@
+"""What a login callback returned (RFC 6749 §5.1), as it is handed to `import`: read strictly, faults in words."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from refreshd.domain.credential import CREDENTIAL_ID, ClientName, CredentialId
+from refreshd.domain.secret import Secret
+
+
+class GrantRefused(ValueError):  # noqa: N818 - reads as what it says
+    """This entry cannot be imported; the text says why and what to do, and holds no token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """One login to be stored. `expires_at` None: undated, so its access token is not published and it is due at once."""
+
+    id: CredentialId
+    client: ClientName
+    refresh_token: Secret
+    access_token: Secret | None
+    token_type: str
+    scope: str | None
+    issued_at: datetime | None
+    expires_at: datetime | None
+    login_at: datetime | None
+
+
+def read_grant(
+    fields: Mapping[str, object],
+    *,
+    credential_id: str | None,
+    client: str | None,
+    issued_at: datetime | None = None,
+    login_at: datetime | None = None,
+    offline_scope: str = "offline",
+) -> Grant:
+    """Read one entry; arguments stand in for what the entry does not say. Raises `GrantRefused`."""
+    if isinstance(fields.get("error"), str):
+        raise GrantRefused("this is an error response, not a token response; log in again and import what that returns")
+    name = _text(fields, "id") or credential_id
+    registration = _text(fields, "client") or client
+    if not name:
+        raise GrantRefused("no id: give --id, or an id in each entry")
+    if not CREDENTIAL_ID.fullmatch(name):
+        raise GrantRefused(
+            f"the id {name[:140]!r} is not allowed: 1 to 128 characters, A-Z a-z 0-9 . _ @ : / -, the first a letter or digit"
+        )
+    if not registration:
+        raise GrantRefused("no client: give --client, or a client in each entry")
+    refresh_token = _text(fields, "refresh_token")
+    if not refresh_token:
+        raise GrantRefused(
+            f"no refresh_token: the {offline_scope!r} scope was not granted, so this login ends with its access token; "
+            f"log in again asking for the scope {offline_scope!r}"
+        )
+    access_token = _text(fields, "access_token")
+    issued = _instant(fields, "issued_at") or issued_at
+    return Grant(
+        id=CredentialId(name),
+        client=ClientName(registration),
+        refresh_token=Secret(refresh_token),
+        access_token=Secret(access_token) if access_token else None,
+        token_type=_text(fields, "token_type") or "Bearer",
+        scope=_text(fields, "scope"),
+        issued_at=issued,
+        expires_at=_expiry(fields, issued),
+        login_at=_instant(fields, "login_at") or login_at,
+    )
+
+
+def read_instant(value: object, name: str) -> datetime:
+    """An ISO 8601 instant with its zone, or Unix seconds. Raises `GrantRefused`."""
+    if isinstance(value, str):
+        try:
+            at = datetime.fromisoformat(value)
+        except ValueError:
+            at = None
+        if at is not None and at.tzinfo is not None:
+            return at.astimezone(UTC)
+        if value.isascii() and value.isdigit():
+            value = int(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        try:
+            return datetime.fromtimestamp(value, UTC)
+        except (OverflowError, ValueError, OSError):
+            pass
+    raise GrantRefused(f"{name} must be Unix seconds or an ISO 8601 instant with its zone, like 2026-05-01T12:00:00Z")
+
+
+def _expiry(fields: Mapping[str, object], issued_at: datetime | None) -> datetime | None:
+    if fields.get("expires_at") is not None:
+        return read_instant(fields["expires_at"], "expires_at")
+    lifetime = fields.get("expires_in")
+    if isinstance(lifetime, str) and lifetime.isascii() and lifetime.isdigit():
+        lifetime = int(lifetime[:12])
+    if lifetime is None or issued_at is None:
+        return None
+    if isinstance(lifetime, bool) or not isinstance(lifetime, int | float) or not 0 < lifetime <= 31 * 86400:
+        raise GrantRefused("expires_in must be a number of seconds between 1 and 2678400 (31 days)")
+    return issued_at + timedelta(seconds=lifetime)
+
+
+def _instant(fields: Mapping[str, object], name: str) -> datetime | None:
+    return None if fields.get(name) is None else read_instant(fields[name], name)
+
+
+def _text(fields: Mapping[str, object], name: str) -> str | None:
+    value = fields.get(name)
+    if value is None or isinstance(value, str):
+        if value and any("\ud800" <= character <= "\udfff" for character in value):
+            raise GrantRefused(f"{name} holds a broken character (a lone surrogate)")
+        return value
+    raise GrantRefused(f"{name} must be a text, not {type(value).__name__}")

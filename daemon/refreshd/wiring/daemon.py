@@ -1,0 +1,180 @@
+"""The daemon's parts, opened in order inside one `AsyncExitStack` and closed in reverse."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
+
+from refreshd import __version__
+from refreshd.adapters.apscheduler_ticker import ApschedulerTicker
+from refreshd.adapters.http.server import HttpServer
+from refreshd.adapters.httpx_token_endpoint import HttpxTokenEndpoint
+from refreshd.adapters.observers import Observers
+from refreshd.adapters.prometheus_observer import PrometheusObserver
+from refreshd.adapters.redis.publisher import RedisPublisher
+from refreshd.adapters.sql.identity import StoreIdentity
+from refreshd.adapters.sql.store import SqlStore
+from refreshd.adapters.structlog_observer import StructlogObserver
+from refreshd.adapters.system_clock import SystemClock, draw
+from refreshd.adapters.systemd import SystemdNotifier
+from refreshd.config.settings import Settings
+from refreshd.domain.credential import ClientName
+from refreshd.domain.events import ClockStepped, DaemonReady, DaemonStarted, DoubtsFound
+from refreshd.domain.policy import LifetimeFrom
+from refreshd.domain.secret import Secret
+from refreshd.ports.observer import Observer
+from refreshd.service.health import Health
+from refreshd.service.housekeeping import Housekeeping
+from refreshd.service.pool import Pool
+from refreshd.service.publication import Publication
+from refreshd.service.refresher import Refresher, Registration
+from refreshd.service.scanner import Scanner
+from refreshd.service.supervisor import Supervisor
+from refreshd.service.throttle import Throttle
+from refreshd.wiring.registrations import limits_of, load_of, registrations
+from refreshd.wiring.store import OpenStore
+
+HOUSEKEEPING_EVERY = timedelta(seconds=5)
+CLOCK_AHEAD = timedelta(days=1)
+
+
+@asynccontextmanager
+async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, str]) -> AsyncIterator[Supervisor]:
+    """Everything that `run` needs, opened in order and closed in reverse."""
+    clock = SystemClock()
+    registered = _proven(registrations(settings), opened)
+    instance = uuid4().hex
+    metrics = PrometheusObserver(tuple(registered), version=__version__, key_ids=opened.sealer.key_ids)
+    observer = Observers(
+        [
+            StructlogObserver(clock=clock, successes=settings.log.successes),
+            metrics,
+            SystemdNotifier(environ),
+        ]
+    )
+    scheduler = settings.scheduler
+    health = Health(clock, scan_interval=scheduler.scan_interval)
+    limits = {name: limits_of(settings.clients[name]) for name in registered}
+    throttle = Throttle(
+        limits,
+        leases={name: one.policy.lease for name, one in registered.items()},
+        clock=clock,
+        observer=observer,
+    )
+    started_at = clock.now()
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(SqlStore(opened.engines, opened.codec, owner=instance))
+        publisher = await stack.enter_async_context(
+            RedisPublisher(
+                Secret(settings.redis.url),
+                prefix=settings.redis.key_prefix,
+                clock=clock,
+                identity={
+                    "store_id": opened.identity.store_id,
+                    "environment": settings.environment,
+                    "instance": instance,
+                    "started_at": str(int(started_at.timestamp())),
+                },
+            )
+        )
+        endpoint = await stack.enter_async_context(
+            HttpxTokenEndpoint(
+                {name: one.client for name, one in registered.items()},
+                limit=scheduler.concurrency,
+                clock=clock,
+                user_agent=f"refreshd/{__version__}",
+            )
+        )
+        http = await stack.enter_async_context(
+            HttpServer(
+                host=settings.http.listen.host,
+                port=settings.http.listen.port,
+                live=lambda: health.live,
+                ready=lambda: health.ready,
+                metrics=metrics.exposition,
+            )
+        )
+        publication = Publication(
+            store=store, publisher=publisher, observer=observer, clock=clock, store_id=opened.identity.store_id
+        )
+        refresher = Refresher(
+            registered,
+            store=store,
+            endpoint=endpoint,
+            throttle=throttle,
+            health=health,
+            observer=observer,
+            clock=clock,
+            draw=draw,
+            on_commit=publication.wake,
+        )
+        ticker = ApschedulerTicker()
+        pool = Pool(refresher.refresh, size=scheduler.concurrency, observer=observer, on_free=lambda: scanner.wake())
+        scanner = Scanner(
+            store=store,
+            pool=pool,
+            throttle=throttle,
+            health=health,
+            observer=observer,
+            clock=clock,
+            scan_interval=scheduler.scan_interval,
+            blocked=lambda: refresher.unpersisted > 0,
+            on_missed_tick=ticker.rearm,
+        )
+        housekeeping = Housekeeping(
+            store=store,
+            observer=observer,
+            clock=clock,
+            ladders={name: one.policy.ladder for name, one in registered.items()},
+            loads={name: (load_of(one.policy), limits[name].max_rate) for name, one in registered.items()},
+            on_change=publication.wake,
+        )
+        observer.on_event(
+            DaemonStarted(
+                version=__version__,
+                environment=settings.environment,
+                store_id=opened.identity.store_id,
+                instance=instance,
+                clients=tuple(registered),
+            )
+        )
+        _check_clock(opened.identity, clock, observer)
+        doubts = await store.recover(
+            now=clock.now(), settle_delays={name: one.policy.settle_delay for name, one in registered.items()}
+        )
+        if doubts:
+            observer.on_event(DoubtsFound(count=doubts))
+        ticker.every(scheduler.scan_interval, scanner.tick)
+        ticker.every(scheduler.scan_interval, publication.wake)
+        ticker.every(HOUSEKEEPING_EVERY, housekeeping.tick)
+        await stack.enter_async_context(ticker)
+        observer.on_event(DaemonReady(listen=http.address))
+        yield Supervisor(
+            scanner=scanner,
+            publication=publication,
+            housekeeping=housekeeping,
+            pool=pool,
+            refresher=refresher,
+            health=health,
+            observer=observer,
+            drain_timeout=scheduler.drain_timeout,
+        )
+
+
+def _proven(registered: dict[ClientName, Registration], opened: OpenStore) -> dict[ClientName, Registration]:
+    """Apply what was once proven of a registration: its refresh tokens count from the last rotation."""
+    proven = opened.inventory.proven_sliding()
+    return {
+        name: Registration(client=one.client, policy=replace(one.policy, lifetime_from=LifetimeFrom.ROTATION))
+        if name in proven
+        else one
+        for name, one in registered.items()
+    }
+
+
+def _check_clock(identity: StoreIdentity, clock: SystemClock, observer: Observer) -> None:
+    """Say once when the clock stands behind the store's last commit, or more than a day ahead of it (protocol R13)."""
+    now, last = clock.now(), identity.last_commit_at
+    if last is not None and (now < last or now - last > CLOCK_AHEAD):
+        observer.on_event(ClockStepped(last_commit_at=last, now=now))
