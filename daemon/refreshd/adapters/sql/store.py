@@ -53,6 +53,10 @@ class SqlStore:
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Finish what was handed over, then end the threads."""
         self._writer.close()
         self._reader.close()
 

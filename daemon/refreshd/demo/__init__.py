@@ -1,0 +1,1 @@
+"""`refreshd demo`: everything around the real daemon that a first look needs, on this machine alone."""

@@ -1,0 +1,136 @@
+"""Stand-ins for time, chance and the far side. Each stands for one port and keeps its contract."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from refreshd.domain.client import Client
+from refreshd.domain.events import Event
+from refreshd.domain.outcome import GrantedAccess, Outcome, Refreshed
+from refreshd.domain.secret import Secret
+from refreshd.ports.publisher import Announced, Published, PublisherUnavailable, Snapshot
+from refreshd.ports.token_endpoint import NotSent
+
+START = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
+
+
+class FakeClock:
+    """`Clock` that moves when told to; all three clocks run together unless stepped apart."""
+
+    def __init__(self, at: datetime = START) -> None:
+        self._at = at
+        self._seconds = 1000.0
+        self._slept = 0.0
+
+    def now(self) -> datetime:
+        return self._at
+
+    def monotonic(self) -> float:
+        return self._seconds
+
+    def boottime(self) -> float:
+        return self._seconds + self._slept
+
+    def advance(self, length: timedelta) -> None:
+        self._at += length
+        self._seconds += length.total_seconds()
+
+    def step(self, length: timedelta) -> None:
+        """The wall clock alone jumps, as after a correction."""
+        self._at += length
+
+    def suspend(self, length: timedelta) -> None:
+        """The machine sleeps: wall clock and boottime go on, the monotonic clock stands still."""
+        self._at += length
+        self._slept += length.total_seconds()
+
+
+class RecordingObserver:
+    """`Observer` that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def on_event(self, event: Event) -> None:
+        self.events.append(event)
+
+    def names(self) -> list[str]:
+        return [event.name for event in self.events if event.level != "none"]
+
+
+class ScriptedEndpoint:
+    """`TokenEndpoint` that answers from a script, and remembers which refresh tokens it was shown.
+
+    An entry is an outcome or a function that makes one; without a script every request succeeds with a new pair.
+    """
+
+    def __init__(self) -> None:
+        self.script: list[Outcome | Callable[[], Outcome]] = []
+        self.presented: list[Secret] = []
+        self.gate: asyncio.Event | None = None
+        self.before_send: Callable[[], None] | None = None
+
+    async def refresh(
+        self, client: Client, refresh_token: Secret, scope: str, *, may_send: Callable[[], bool]
+    ) -> Outcome:
+        del client, scope
+        if self.before_send is not None:
+            self.before_send()
+        if not may_send():
+            raise NotSent
+        self.presented.append(refresh_token)
+        if self.gate is not None:
+            await self.gate.wait()
+        if not self.script:
+            return success(f"access-{len(self.presented)}", f"refresh-{len(self.presented)}")
+        entry = self.script.pop(0)
+        return entry() if callable(entry) else entry
+
+
+class MemoryPublisher:
+    """`Publisher` on dictionaries: the same compare-and-set on revision."""
+
+    def __init__(self) -> None:
+        self.shown: dict[str, Snapshot] = {}
+        self.events: list[tuple[str, str]] = []
+        self.meta: str | None = None
+        self.down = False
+
+    async def announce(self) -> Announced:
+        self._check()
+        known, self.meta = self.meta == "ours", "ours"
+        return Announced(known=known)
+
+    async def intact(self) -> bool:
+        self._check()
+        return self.meta == "ours"
+
+    async def publish(self, snapshots: Sequence[Snapshot]) -> Sequence[Published]:
+        self._check()
+        return [self._publish(snapshot) for snapshot in snapshots]
+
+    def flush(self) -> None:
+        self.shown.clear()
+        self.meta = None
+
+    def _publish(self, snapshot: Snapshot) -> Published:
+        there = self.shown.get(snapshot.id)
+        if there is not None and there.revision > snapshot.revision:
+            return Published.STALE
+        self.events += [(snapshot.id, event) for event in snapshot.events]
+        if there is not None and there.revision == snapshot.revision:
+            return Published.SAME
+        self.shown[snapshot.id] = snapshot
+        return Published.WRITTEN
+
+    def _check(self) -> None:
+        if self.down:
+            raise PublisherUnavailable("down")
+
+
+def success(access: str = "access", refresh: str | None = "refresh", *, lifetime: int = 3600) -> Refreshed:
+    """A usable answer; `refresh` None: the provider did not rotate."""
+    return Refreshed(
+        access=GrantedAccess(value=Secret(access), token_type="bearer", expires_in=timedelta(seconds=lifetime)),
+        refresh_token=Secret(refresh) if refresh else None,
+    )
