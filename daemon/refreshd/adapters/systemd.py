@@ -11,7 +11,8 @@ class SystemdNotifier:
     """Silent when `$NOTIFY_SOCKET` is not set."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._address = environ.get("NOTIFY_SOCKET", "").replace("@", "\0", 1)
+        name = environ.get("NOTIFY_SOCKET", "")
+        self._address = f"\0{name[1:]}" if name.startswith("@") else name  # @ stands for the abstract namespace
 
     def on_event(self, event: Event) -> None:
         match event:

@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from refreshd import __version__
@@ -47,19 +46,10 @@ def _options(
 def main() -> None:
     """Exit codes: 0 done, 1 the operation failed, 2 usage or configuration error; never a traceback for those."""
     try:
-        code = app(standalone_mode=False)
-    except click.exceptions.Abort:
-        code = 130
-    except click.ClickException as exc:
-        exc.show()
-        code = 2
+        app()
     except Usage as exc:
         typer.echo(f"refreshd: {exc}", err=True)
-        code = 2
+        sys.exit(2)
     except Refusal as exc:
         typer.echo(f"refreshd: {exc}", err=True)
-        code = 1
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = 0
-    sys.exit(code if isinstance(code, int) else 0)
+        sys.exit(1)

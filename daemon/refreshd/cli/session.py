@@ -72,9 +72,10 @@ def seconds(text: str) -> float:
     from refreshd.config.durations import parse_duration  # noqa: PLC0415
 
     try:
-        return parse_duration(text).total_seconds()
+        length = parse_duration(text)
     except ValueError as exc:
         raise Usage(f"{text!r} is not a duration: {exc}") from exc
+    return length.total_seconds()
 
 
 def now() -> datetime:

@@ -1,0 +1,215 @@
+"""The types of the fields: each reads one raw value, or raises `ValueError` with what would be right. No I/O, no cross-checks."""
+
+import re
+import tomllib
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field, PlainSerializer, PlainValidator
+
+from refreshd.config.addresses import (
+    Listen,
+    parse_endpoint,
+    parse_listen,
+    parse_proxy,
+    parse_redis_url,
+    parse_store_url,
+    redact_url,
+)
+from refreshd.config.durations import parse_duration
+from refreshd.config.rates import parse_rate, parse_share
+from refreshd.config.untyped import Untyped
+from refreshd.domain.client import AuthMethod, ClientIdIn
+from refreshd.domain.policy import LifetimeFrom
+from refreshd.domain.secret import Secret
+
+T = TypeVar("T")
+
+_HALF = 0.5
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_PREFIX = re.compile(r"[!-z|~]{1,64}")  # printable ASCII but space and braces: those choose the slot in a Redis Cluster
+_TRUTH = {"true": True, "false": False}
+
+
+def read_text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be a string")  # noqa: TRY004 - pydantic collects ValueErrors only
+    if not value.isprintable():
+        raise ValueError("must be one line without control characters")
+    return str(value)
+
+
+def read_auth_methods(value: object) -> tuple[AuthMethod, ...]:
+    """In order of preference: the first that has a secret is used if there is one, `none` if there is not."""
+    names = _list(value) if isinstance(value, Untyped | list) else [value]
+    methods = tuple(_choice(AuthMethod)(name) for name in names)
+    if not methods:
+        raise ValueError("must name at least one of client_secret_basic, client_secret_post, none")
+    return methods
+
+
+def _through(parse: Callable[[str], T]) -> Callable[[object], T]:
+    return lambda value: parse(read_text(value))
+
+
+def _nonempty(value: object) -> str:
+    text = read_text(value)
+    if not text.strip():
+        raise ValueError("must not be empty")
+    return text
+
+
+def _secret(value: object) -> Secret:
+    return Secret(_nonempty(value))
+
+
+def _name(value: object) -> str:
+    if not _NAME.fullmatch(text := read_text(value)):
+        raise ValueError("must be up to 64 letters, digits, dots, dashes and underscores, starting with a letter or digit")
+    return text
+
+
+def _prefix(value: object) -> str:
+    if not _PREFIX.fullmatch(text := read_text(value)):
+        raise ValueError("must be 1 to 64 printable ASCII characters without spaces and braces")
+    return text
+
+
+def _file_name(value: object) -> Path:
+    return Path(_nonempty(value))
+
+
+def _optional_file_name(value: object) -> Path | None:
+    return Path(text) if (text := read_text(value)) else None
+
+
+def _count(value: object) -> int:
+    if isinstance(value, Untyped) and re.fullmatch(r"[0-9]{1,9}", value.strip()):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError("must be a whole number, at least 1")
+    return value
+
+
+def _truth(value: object) -> bool:
+    if isinstance(value, Untyped):
+        value = _TRUTH.get(value.strip().lower())
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")  # noqa: TRY004 - pydantic collects ValueErrors only
+    return value
+
+
+def _list(value: object) -> list[object]:
+    """Outside TOML: a TOML list, or its strings separated by commas."""
+    if isinstance(value, Untyped):
+        if value.strip().startswith("["):
+            try:
+                value = tomllib.loads(f"list = {value}")["list"]
+            except tomllib.TOMLDecodeError:
+                raise ValueError("must be a list of strings") from None
+        else:
+            value = [item.strip() for item in value.split(",") if item.strip()]
+    if not isinstance(value, list):
+        raise ValueError("must be a list of strings")  # noqa: TRY004 - pydantic collects ValueErrors only
+    return value
+
+
+def _duration(value: object) -> timedelta:
+    if isinstance(value, int | float):
+        raise ValueError('must be a string with a unit (ms, s, m, h or d), such as "90s" or "5m"')  # noqa: TRY004 - as above
+    return parse_duration(read_text(value))
+
+
+def _positive_duration(value: object) -> timedelta:
+    if not (length := _duration(value)):
+        raise ValueError("must be longer than 0")
+    return length
+
+
+def _lifetime(value: object) -> timedelta | None:
+    return None if value == "none" else _positive_duration(value)
+
+
+def _steps(value: object) -> tuple[timedelta, ...]:
+    try:
+        return tuple(_positive_duration(item) for item in _list(value))
+    except ValueError:
+        raise ValueError('must be a list of durations longer than 0, such as ["7d", "3d", "1d"]') from None
+
+
+def _codes(value: object) -> tuple[str, ...]:
+    try:
+        return tuple(_nonempty(item) for item in _list(value))
+    except ValueError:
+        raise ValueError('must be a list of error codes, such as ["token_revoked"]') from None
+
+
+def _spread(text: str) -> float:
+    share = parse_share(text)
+    if share > _HALF:
+        raise ValueError('must be from "0%" to "50%"')
+    return share
+
+
+def _optional_endpoint(text: str) -> str | None:
+    return parse_endpoint(text) if text else None
+
+
+def _choice(kind: Callable[[str], T]) -> Callable[[object], T]:
+    """A member of an enumeration, by its value."""
+
+    def read(value: object) -> T:
+        try:
+            return kind(read_text(value))
+        except ValueError:
+            raise ValueError(f"must be one of {', '.join(map(repr, map(str, kind)))}") from None  # type: ignore[call-overload]  # an enumeration is iterable
+
+    return read
+
+
+def _word(*words: str) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        if value not in words:
+            raise ValueError("must be " + ", ".join(f'"{word}"' for word in words[:-1]) + f' or "{words[-1]}"')
+        return str(value)
+
+    return read
+
+
+_redacted = (Field(repr=False), PlainSerializer(redact_url, return_type=str))
+
+Text = Annotated[str, PlainValidator(read_text)]
+Name = Annotated[str, PlainValidator(_name)]
+Identifier = Annotated[str, PlainValidator(_nonempty)]
+KeyPrefix = Annotated[str, PlainValidator(_prefix)]
+SecretText = Annotated[
+    Secret | None,
+    PlainValidator(_secret),
+    PlainSerializer(lambda secret: secret and "***", return_type=str | None),
+]
+FileName = Annotated[Path, PlainValidator(_file_name)]
+OptionalFileName = Annotated[Path | None, PlainValidator(_optional_file_name)]
+Count = Annotated[int, PlainValidator(_count)]
+Truth = Annotated[bool, PlainValidator(_truth)]
+Duration = Annotated[timedelta, PlainValidator(_duration)]
+PositiveDuration = Annotated[timedelta, PlainValidator(_positive_duration)]
+Lifetime = Annotated[timedelta | None, PlainValidator(_lifetime)]
+Steps = Annotated[tuple[timedelta, ...], PlainValidator(_steps)]
+Codes = Annotated[tuple[str, ...], PlainValidator(_codes)]
+Spread = Annotated[float, PlainValidator(_through(_spread))]
+Rate = Annotated[float, PlainValidator(_through(parse_rate))]
+ListenAddress = Annotated[Listen, PlainValidator(_through(parse_listen)), PlainSerializer(str, return_type=str)]
+Endpoint = Annotated[str, PlainValidator(_through(parse_endpoint))]
+OptionalEndpoint = Annotated[str | None, PlainValidator(_through(_optional_endpoint))]
+StoreUrl = Annotated[str, PlainValidator(_through(parse_store_url)), *_redacted]
+RedisUrl = Annotated[str, PlainValidator(_through(parse_redis_url)), *_redacted]
+Proxy = Annotated[str, PlainValidator(_through(parse_proxy)), *_redacted]
+AuthMethods = Annotated[tuple[AuthMethod, ...], PlainValidator(read_auth_methods)]
+IdPlace = Annotated[ClientIdIn, PlainValidator(_choice(ClientIdIn))]
+CountedFrom = Annotated[LifetimeFrom, PlainValidator(_choice(LifetimeFrom))]
+LogFormat = Annotated[Literal["json", "console"], PlainValidator(_word("json", "console"))]
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"], PlainValidator(_word("debug", "info", "warning", "error"))
+]

@@ -1,0 +1,13 @@
+"""Text from outside TOML. A module of its own, because both faults and field types must tell it from a TOML string."""
+
+
+class Untyped(str):
+    """From the environment, where numbers and lists have no notation of their own."""
+
+    __slots__ = ()
+
+
+class FromFile(Untyped):
+    """From a `*_file`. What was put into a file of its own is not shown to anyone."""
+
+    __slots__ = ()
