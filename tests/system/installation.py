@@ -196,7 +196,7 @@ class Daemon:
         raise AssertionError(f"no sample {name}{labels}")
 
     def kill(self) -> float:
-        """kill -9; returns when, in Unix seconds."""
+        """End it by SIGKILL; returns when, in Unix seconds."""
         at = time.time()
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(10)

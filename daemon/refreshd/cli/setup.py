@@ -61,7 +61,7 @@ def init(
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
         raise Failed(f"{directory} cannot be made: {exc.strerror}") from exc
-    secret_line = "# a public client (PKCE): no secret"
+    secret_line = "# a public client (PKCE): no secret"  # noqa: S105 - a comment in a file
     if not pkce:
         secret_file = secret_file or _store_secret(directory / f"{client}.secret")
         secret_line = f'client_secret_file = "{secret_file.resolve()}"'

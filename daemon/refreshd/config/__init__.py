@@ -1,8 +1,18 @@
-"""Configuration: TOML, environment and secret files in; typed settings or every fault at once out."""
+"""Configuration: a TOML file, the environment and secret files become `Settings`, or all their faults at once."""
 
 from refreshd.config.effective import effective, to_toml
 from refreshd.config.faults import ConfigurationError, Fault
 from refreshd.config.load import Loaded, load
-from refreshd.config.settings import ClientSettings, Settings
+from refreshd.config.settings import ClientSettings, ProviderProfile, Settings
 
-__all__ = ["ClientSettings", "ConfigurationError", "Fault", "Loaded", "Settings", "effective", "load", "to_toml"]
+__all__ = [
+    "ClientSettings",
+    "ConfigurationError",
+    "Fault",
+    "Loaded",
+    "ProviderProfile",
+    "Settings",
+    "effective",
+    "load",
+    "to_toml",
+]

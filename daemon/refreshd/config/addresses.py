@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from ipaddress import ip_address
-from pathlib import PurePosixPath
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 _SECRET_PARAMETER = re.compile(r"([?&][^=&#]*(?:pass|pwd|secret|token)[^=&#]*=)[^&#]+", re.IGNORECASE)
@@ -74,7 +74,7 @@ def parse_proxy(text: str) -> str:
 
 
 def parse_store_url(text: str) -> str:
-    parts = _split(text, _STORE_WANTED)
+    parts = _split(text.replace(" ", "_"), _STORE_WANTED)  # a path may hold spaces
     backend = parts.scheme.partition("+")[0]
     if backend == "sqlite" and not parts.netloc and parts.path.startswith("//") and parts.path != "//":
         return text
@@ -83,7 +83,7 @@ def parse_store_url(text: str) -> str:
     raise ValueError(_STORE_WANTED)
 
 
-def sqlite_url(file: PurePosixPath) -> str:
+def sqlite_url(file: Path) -> str:
     return f"sqlite:///{file}"
 
 

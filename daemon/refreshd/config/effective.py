@@ -1,69 +1,89 @@
-"""The effective configuration for people: every key, defaults included, secrets redacted."""
+"""The configuration as it came out, for people to read: every key, defaults included, no secret."""
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from enum import Enum
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
+from refreshd.config.addresses import Listen, redact_url
 from refreshd.config.durations import format_duration
-from refreshd.config.settings import Listen, Settings
+from refreshd.config.rates import format_rate, format_share
+from refreshd.config.settings import ClientSettings, Settings
 from refreshd.domain.secret import Secret
 
-_PASSWORD = re.compile(r"(\w+://[^/@:]*:)[^/@]*@")
+_NO_VALUE = {
+    "refresh_token_lifetime": "none",
+    "authorization_endpoint": "",
+    "revocation_endpoint": "",
+    "userinfo_endpoint": "",
+}
+_URLS = frozenset({"url", "proxy"})
 
 
-def effective(settings: Settings) -> dict[str, Any]:
-    """Plain values in the file's own words; keys without a value are left out."""
-    values: dict[str, Any] = _table(settings)
-    for name, client in settings.clients.items():
-        values["clients"][name] |= _table(client.provider_profile)
+def effective(settings: Settings) -> dict[str, object]:
+    """In the notation of the file. None stands for a key that is not set and has no notation for that."""
+    values = _values(settings)
+    values["clients"] = {name: _client(client) for name, client in settings.clients.items()}
     return values
 
 
-def to_toml(values: Mapping[str, Any], place: str = "") -> str:
-    """TOML that `tomllib` reads back."""
-    plain = {key: value for key, value in values.items() if not isinstance(value, Mapping)}
-    text = f"[{place}]\n" if place and plain else ""
-    text += "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in plain.items())
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            text += ("\n" if text else "") + to_toml(value, f"{place}.{key}" if place else key)
-    return text
+def to_toml(values: Mapping[str, object]) -> str:
+    """`effective`'s result as TOML that reads back; a key that is not set becomes a comment."""
+    return "\n".join(_lines(values, "")).strip("\n") + "\n"
 
 
-def _table(model: BaseModel) -> dict[str, Any]:
-    fields = {name: _plain(name, getattr(model, name)) for name in type(model).model_fields}
-    return {name: value for name, value in fields.items() if value is not None}
+def _client(client: ClientSettings) -> dict[str, object]:
+    """The provider's keys stand beside the client's own, as in the file."""
+    values = _values(client)
+    del values["provider_profile"]
+    profile = _values(client.provider_profile)
+    del profile["auth_method"]
+    return values | profile
 
 
-def _plain(name: str, value: Any) -> Any:  # noqa: PLR0911 - a case a type
+def _values(table: BaseModel) -> dict[str, object]:
+    return {key: _value(key, getattr(table, key)) for key in type(table).model_fields}
+
+
+def _value(key: str, value: object) -> object:
     match value:
         case BaseModel():
-            return _table(value)
+            return _values(value)
+        case None:
+            return _NO_VALUE.get(key)
         case Secret():
             return "***"
-        case Listen():
-            return f"[{value.host}]:{value.port}" if ":" in value.host else f"{value.host}:{value.port}"
         case timedelta():
             return format_duration(value)
-        case Enum():
-            return value.value
-        case Path():
+        case float():
+            return format_share(value) if key == "spread" else format_rate(value)
+        case tuple():
+            return [_value(key, item) for item in value]
+        case Path() | Listen():
             return str(value)
-        case dict():
-            return {key: _plain(key, item) for key, item in value.items()}
-        case list() | tuple():
-            return [_plain(name, item) for item in value]
         case str():
-            return _PASSWORD.sub(r"\1***@", value)
-        case float() if name == "spread":
-            return f"{value * 100:g}%"
-        case float() if name == "max_rate":
-            return f"{value:g}/s"
+            return redact_url(value) if key in _URLS else str(value)
         case _:
             return value
+
+
+def _lines(table: Mapping[str, object], path: str) -> Iterator[str]:
+    """Plain keys before tables: TOML has no way back out of a table."""
+    inner = {key: value for key, value in table.items() if isinstance(value, Mapping)}
+    plain = {key: value for key, value in table.items() if key not in inner}
+    if path and plain:
+        yield f"\n[{path}]"
+    for key, value in plain.items():
+        yield f"# {key} is not set" if value is None else f"{key} = {_literal(value)}"
+    for key, value in inner.items():
+        yield from _lines(value, f"{path}.{key}" if path else key)
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")

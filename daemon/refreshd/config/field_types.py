@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Callable
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -26,6 +27,7 @@ from refreshd.domain.policy import LifetimeFrom
 from refreshd.domain.secret import Secret
 
 T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
 
 _HALF = 0.5
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -67,7 +69,9 @@ def _secret(value: object) -> Secret:
 
 def _name(value: object) -> str:
     if not _NAME.fullmatch(text := read_text(value)):
-        raise ValueError("must be up to 64 letters, digits, dots, dashes and underscores, starting with a letter or digit")
+        raise ValueError(
+            "must be up to 64 letters, digits, dots, dashes and underscores, starting with a letter or digit"
+        )
     return text
 
 
@@ -129,7 +133,12 @@ def _positive_duration(value: object) -> timedelta:
 
 
 def _lifetime(value: object) -> timedelta | None:
-    return None if value == "none" else _positive_duration(value)
+    if value == "none":
+        return None
+    try:
+        return _positive_duration(value)
+    except ValueError:
+        raise ValueError('must be a duration, such as "30d", or "none"') from None
 
 
 def _steps(value: object) -> tuple[timedelta, ...]:
@@ -157,14 +166,12 @@ def _optional_endpoint(text: str) -> str | None:
     return parse_endpoint(text) if text else None
 
 
-def _choice(kind: Callable[[str], T]) -> Callable[[object], T]:
-    """A member of an enumeration, by its value."""
-
-    def read(value: object) -> T:
+def _choice(kind: type[E]) -> Callable[[object], E]:
+    def read(value: object) -> E:
         try:
             return kind(read_text(value))
         except ValueError:
-            raise ValueError(f"must be one of {', '.join(map(repr, map(str, kind)))}") from None  # type: ignore[call-overload]  # an enumeration is iterable
+            raise ValueError(f"must be {_either(*kind)}") from None
 
     return read
 
@@ -172,10 +179,15 @@ def _choice(kind: Callable[[str], T]) -> Callable[[object], T]:
 def _word(*words: str) -> Callable[[object], str]:
     def read(value: object) -> str:
         if value not in words:
-            raise ValueError("must be " + ", ".join(f'"{word}"' for word in words[:-1]) + f' or "{words[-1]}"')
+            raise ValueError(f"must be {_either(*words)}")
         return str(value)
 
     return read
+
+
+def _either(*words: str) -> str:
+    quoted = [f'"{word}"' for word in words]
+    return " or ".join([", ".join(quoted[:-1]), quoted[-1]])
 
 
 _redacted = (Field(repr=False), PlainSerializer(redact_url, return_type=str))

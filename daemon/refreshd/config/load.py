@@ -1,44 +1,39 @@
-"""One configuration out of file, environment and secret files; every fault of it at once."""
+"""From a file, the environment and secret files to settings, or to every fault at once."""
 
-import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
-from refreshd.config.checks import cross_faults, cross_warnings
-from refreshd.config.faults import ConfigurationError, Fault
-from refreshd.config.profile import PROVIDER_KEYS, ProviderProfile, preset, preset_names
-from refreshd.config.settings import CLIENT_NAME, ClientSettings, Settings
-from refreshd.config.sources import (
-    find_config,
-    overlay_environment,
-    read_file,
-    resolve_files,
-    state_directory,
-)
-from refreshd.domain.client import AuthMethod
+from refreshd.config.addresses import sqlite_url
+from refreshd.config.environment import Variables, read_environment
+from refreshd.config.faults import ConfigurationError, Fault, fault_at, join
+from refreshd.config.keys import known_only
+from refreshd.config.places import Places
+from refreshd.config.providers import with_profiles
+from refreshd.config.reading import ConfigFile, read_config
+from refreshd.config.rules import violations, warnings
+from refreshd.config.secret_files import exposed_secrets, resolve_files
+from refreshd.config.settings import Settings
+from refreshd.config.untyped import Raw
 
-_HIDDEN = frozenset({"client_secret", "url", "proxy"})
-_WORDS = {
-    "int_type": "write a whole number",
-    "int_from_float": "write a whole number",
-    "float_type": "write a number",
-    "bool_type": "write true or false",
-    "string_type": "write a text in quotes",
-    "dict_type": "write a table",
-    "model_type": "write a table",
-    "list_type": "write a list in brackets",
-    "path_type": "write a path in quotes",
-    "missing": "is missing",
+# Keys without a default: what to write when they are missing, and what stands in while the other rules are judged.
+_REQUIRED = {
+    "client_id": ("is needed: the id that the provider gave to your registration", "stand-in"),
+    "token_endpoint": (
+        'is needed: this provider\'s preset names none; write token_endpoint = "https://…"',
+        "https://stand-in.invalid/token",
+    ),
+    "store.url": ('is needed without $STATE_DIRECTORY and $HOME: write url = "sqlite:////…"', "sqlite:////stand-in"),
+    "store.encryption_key_file": ("is needed without $STATE_DIRECTORY and $HOME", "/stand-in"),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """`path`: the file that was used, None for defaults. `warnings`: said once by `check` and at start."""
+    """Settings, the file they came from (None: defaults and environment alone), and what their owner should know."""
 
     settings: Settings
     path: Path | None
@@ -46,116 +41,110 @@ class Loaded:
 
 
 def load(path: Path | None, *, environ: Mapping[str, str], cwd: Path | None = None) -> Loaded:
-    """Raises `ConfigurationError` with every fault found."""
-    here = cwd or Path.cwd()
-    faults: list[Fault] = []
-    found = find_config(path, environ, here)
-    values = read_file(found, faults)
-    overlay_environment(values, environ, faults)
-    beside = found.parent if found else here
-    credentials = environ.get("CREDENTIALS_DIRECTORY")
-    resolve_files(values, directories=[*([Path(credentials)] if credentials else []), beside], faults=faults)
-    _default_places(values, environ)
-    profiles = _take_profiles(values, faults)
-    settings = _validated(values, faults)
-    if settings is not None and not faults:
-        for name, profile in profiles.items():
-            settings.clients[name].with_profile(profile)
-        faults += cross_faults(settings)
-    if settings is None or faults:
-        raise ConfigurationError(faults)
-    return Loaded(settings=settings, path=found, warnings=tuple(cross_warnings(settings)))
+    """Raises `ConfigurationError` with all faults at once; only a file that cannot be parsed hides those inside it."""
+    places = Places(environ, cwd or Path.cwd())
+    file = read_config(path, places)
+    variables = read_environment(environ)
+    table, faults = _merged(file, variables)
+    found = resolve_files(table, places, file.path if file else None)
+    _fill_defaults(table, places)
+    misread = [*found.faults, *with_profiles(table)]
+    settings, misjudged = _judged(table, misread)
+    faults += [*misread, *misjudged]
+    if faults or settings is None:
+        sources = variables.sources | found.sources
+        raise ConfigurationError(_sourced(fault, sources) for fault in sorted(faults, key=lambda fault: fault.path))
+    return Loaded(settings=settings, path=file.path if file else None, warnings=(*found.warnings, *warnings(settings)))
 
 
-def _default_places(values: dict[str, Any], environ: Mapping[str, str]) -> None:
-    store = values.setdefault("store", {})
-    if isinstance(store, dict):
-        store.setdefault("url", f"sqlite:///{state_directory(environ) / 'refreshd.db'}")
-        store.setdefault("encryption_key_file", state_directory(environ) / "encryption.key")
+def _merged(file: ConfigFile | None, variables: Variables) -> tuple[Raw, list[Fault]]:
+    """The file's table with the environment laid over it, and faults that only one of them can have."""
+    table, faults = known_only(file.table if file else {})
+    if file and file.is_open_to_others:
+        faults += exposed_secrets(table, file.path)
+    above, more = known_only(variables.table)
+    _lay_over(table, above)
+    return table, [*faults, *variables.faults, *more]
 
 
-def _take_profiles(values: dict[str, Any], faults: list[Fault]) -> dict[str, ProviderProfile]:
-    """Move provider keys out of each client's table into its profile."""
-    clients = values.get("clients", {})
-    profiles: dict[str, ProviderProfile] = {}
-    if not isinstance(clients, dict):
-        return profiles
-    for name, table in clients.items():
-        place = f"clients.{name}"
-        if not CLIENT_NAME.fullmatch(name):
-            faults.append(Fault(place, "name a client with a-z 0-9 _, first a letter, at most 32 characters"))
-        if not isinstance(table, dict):
+def _lay_over(below: Raw, above: Raw) -> None:
+    """A `<key>_file` above replaces `<key>` below, and the other way round."""
+    for key, value in above.items():
+        inner = below.get(key)
+        if isinstance(value, dict) and isinstance(inner, dict):
+            _lay_over(inner, value)
             continue
-        own = {key: table.pop(key) for key in list(table) if key in PROVIDER_KEYS}
-        provider = table.get("provider", ClientSettings.model_fields["provider"].default)
-        base = preset(provider) if isinstance(provider, str) else None
-        if base is None:
-            names = ", ".join(preset_names())
-            faults.append(Fault(f"{place}.provider", f"there is no such preset; choose one of {names}", repr(provider)))
-            continue
-        profile = _profile({**base, **own}, place, faults, has_secret="client_secret" in table)
-        if profile is not None:
-            profiles[name] = profile
-    return profiles
+        below.pop(f"{key}_file", None)
+        below.pop(key.removesuffix("_file"), None)
+        below[key] = value
 
 
-def _profile(values: Mapping[str, Any], place: str, faults: list[Fault], *, has_secret: bool) -> ProviderProfile | None:
+def _fill_defaults(table: Raw, places: Places) -> None:
+    store, state = table.setdefault("store", {}), places.state_directory()
+    if state and isinstance(store, dict):
+        store.setdefault("url", sqlite_url(state / "refreshd.db"))
+        store.setdefault("encryption_key_file", str(state / "encryption.key"))
+
+
+def _judged(table: Raw, earlier: list[Fault]) -> tuple[Settings | None, list[Fault]]:
+    """Each value by its type, then the rules between them, also when single values are wrong."""
+    known = {fault.path.removesuffix("_file") for fault in earlier} | {fault.path for fault in earlier}
+    settings, faults = _validated(table)
+    faults = [fault for fault in faults if fault.path not in known]
+    if faults:
+        settings, _ = _validated(table)
+    wrong = known | {fault.path for fault in faults}
+    for violation in violations(settings) if settings else ():
+        if not wrong & {violation.fault.path, *violation.about}:
+            faults.append(violation.fault)
+    return settings, faults
+
+
+def _validated(table: Raw) -> tuple[Settings | None, list[Fault]]:
+    """The settings, or faults; then what is wrong is taken out of the table, so that a second try gets through."""
     try:
-        profile = ProviderProfile.model_validate(dict(values))
+        return Settings.model_validate(table), []
     except ValidationError as exc:
-        faults += [_fault(error, values, f"{place}.") for error in exc.errors(include_url=False)]
-        return None
-    method = profile.auth_method or (AuthMethod.BASIC if has_secret else AuthMethod.NONE)
-    if method is AuthMethod.NONE and has_secret:
-        faults.append(Fault(f"{place}.client_secret", "auth_method is none (a public client), which has no secret"))
-    if method is not AuthMethod.NONE and not has_secret:
-        faults.append(Fault(f"{place}.client_secret_file", f"is missing: {method.value} needs a client secret"))
-    return profile.model_copy(update={"auth_method": method})
+        errors = exc.errors(include_url=False)
+        faults = [_fault(error) for error in errors]
+    for error in errors:
+        _take_out(table, error["loc"])
+    return None, faults
 
 
-def _validated(values: dict[str, Any], faults: list[Fault]) -> Settings | None:
-    try:
-        return Settings.model_validate(values)
-    except ValidationError as exc:
-        faults += [_fault(error, values, "") for error in exc.errors(include_url=False)]
-        return None
+def _fault(error: ErrorDetails) -> Fault:
+    path = _path(error["loc"])
+    if error["type"] == "missing":
+        return Fault(path=path, message=_required(path)[0])
+    reason = error.get("ctx", {}).get("error", "cannot be used")
+    return fault_at(path, error["input"], str(reason))
 
 
-def _fault(error: Any, values: Mapping[str, Any], prefix: str) -> Fault:
-    location = [str(part) for part in error["loc"]]
-    path = prefix + ".".join(location)
-    value = _value_at(values, error["loc"])
-    kind = error["type"]
-    if kind == "extra_forbidden":
-        return Fault(path, f"is not a key of ours{_suggestion(location)}")
-    if kind == "value_error":
-        message = str(error["ctx"]["error"])
-    elif kind in _WORDS:
-        message = _WORDS[kind]
-    else:
-        message = str(error["msg"]).replace("Input should be", "must be").replace("String should", "must")
-    if kind == "missing":
-        return Fault(path, message)
-    shown = "***" if location[-1] in _HIDDEN else repr(value)[:80]
-    return Fault(path, f"{message}, not {type(value).__name__}" if kind.endswith("_type") else message, shown)
+def _take_out(table: Raw, loc: tuple[int | str, ...]) -> None:
+    *way, key = map(str, loc)
+    for step in way:
+        inner = table[step]
+        if not isinstance(inner, dict):
+            return
+        table = inner
+    table.pop(key, None)
+    if stand_in := _required(_path(loc))[1]:
+        table[key] = stand_in
 
 
-def _value_at(values: Any, location: tuple[int | str, ...]) -> Any:
-    for part in location:
-        try:
-            values = values[part]
-        except (KeyError, IndexError, TypeError):
-            return values
-    return values
+def _required(path: str) -> tuple[str, str]:
+    return _REQUIRED.get(path) or _REQUIRED.get(path.rpartition(".")[2]) or ("is needed", "")
 
 
-def _suggestion(location: list[str]) -> str:
-    model: Any = Settings
-    for part in location[:-1]:
-        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
-        model = ClientSettings if field is None or part == "clients" else field.annotation
-    known = set(getattr(model, "model_fields", {}))
-    if model is ClientSettings:
-        known |= PROVIDER_KEYS
-    near = difflib.get_close_matches(location[-1].removesuffix("_file"), known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+def _path(loc: tuple[int | str, ...]) -> str:
+    """As it stands in the file, where a provider's keys lie in the client's own table."""
+    path = ""
+    for step in loc:
+        path = path if step == "provider_profile" else join(path, str(step))
+    return path
+
+
+def _sourced(fault: Fault, sources: Mapping[str, str]) -> Fault:
+    """With the variable or file that the value came from, if it was not the configuration file."""
+    source = sources.get(fault.path, "")
+    return replace(fault, source=source) if source else fault

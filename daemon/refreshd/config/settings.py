@@ -140,4 +140,3 @@ SECTIONS: dict[str, type[Table]] = {
 PROVIDER_KEYS = frozenset(ProviderProfile.model_fields) - {"auth_method"}
 CLIENT_KEYS = frozenset(ClientSettings.model_fields) - {"provider_profile"} | PROVIDER_KEYS
 TOP_KEYS = frozenset({"environment"})
-

@@ -24,7 +24,7 @@ class Display:
 
     def __init__(self, prefix: str, redis_url: str, lifetime: int) -> None:
         self._console = Console()
-        self._title = f"tokens in Redis ({redis_url.split('@')[-1]}), keys {prefix}:token:ID"
+        self._title = f"tokens in Redis ({redis_url.rpartition('@')[2]}), keys {prefix}:token:ID"
         self._lifetime = lifetime
         self._live: Live | None = None
         self._stack = ExitStack()

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from refreshd.demo.consumer import Consumer, Seen
+from refreshd.demo.consumer import Consumer
 from refreshd.demo.display import Display
 from refreshd.demo.embedded_redis import EmbeddedRedis
 from refreshd.demo.provider import StrictProvider
@@ -92,7 +92,12 @@ class _Demo:
             daemon = await stack.enter_async_context(_daemon(directory))
             started = time.monotonic()
             cause = await self._watch(consumer, daemon, display)
-            return _summary(consumer, provider, time.monotonic() - started, self._lifetime, cause, directory)
+            ran = time.monotonic() - started
+            faults = self._faults(consumer, provider, ran=ran) + ([cause] if cause else [])
+            if faults:
+                log = (directory / "daemon.log").read_text(errors="replace").splitlines()[-5:]
+                print("\n".join(["FAILED: " + "; ".join(faults), *log]), file=sys.stderr)  # noqa: T201
+            return 1 if faults else 0
 
     def _prepare(self, directory: Path, provider: StrictProvider, redis_url: str, secret: str) -> list[str]:
         config = _CONFIG.format(directory=directory, prefix=self._prefix, margin=round(self._lifetime * 0.3, 1))
@@ -116,7 +121,28 @@ class _Demo:
             path.write_text(text)
         return ids
 
-    async def _watch(self, consumer: Consumer, daemon: asyncio.subprocess.Process, display: "Display") -> str:
+    def _faults(self, consumer: Consumer, provider: StrictProvider, *, ran: float) -> list[str]:
+        """Print the summary and return what went wrong. `ran` in seconds."""
+        seen = list(consumer.seen.values())
+        unpublished = sum(not one.published for one in seen)
+        unreadable = sum(one.unreadable for one in seen)
+        late = sum(one.published and one.expires_at < time.time() for one in seen)
+        unmoved = sum(one.changes == 0 for one in seen) if ran > 2 * self._lifetime else 0
+        least = min((one.least_left for one in seen), default=0.0)
+        print(  # noqa: T201 - the demo's result is its output
+            f"{len(seen)} credentials, {ran:.0f} s: {provider.refreshed} refreshes, {provider.refused} refused by the "
+            f"provider; unreadable or expired at {unreadable} looks, least life left {least:.1f} s of {self._lifetime} s"
+        )
+        counted = (
+            (unpublished, "never published"),
+            (unreadable, "looks found no living token"),
+            (late, "expired at the end"),
+            (unmoved, "never refreshed"),
+            (provider.refused, "refreshes refused"),
+        )
+        return [f"{count} {text}" for count, text in counted if count]
+
+    async def _watch(self, consumer: Consumer, daemon: asyncio.subprocess.Process, display: Display) -> str:
         """Until the time is up, somebody stops it, or a part ends by itself. Returns what was wrong, "" for nothing."""
         tasks = {
             asyncio.create_task(consumer.run(), name="consumer"),
@@ -130,37 +156,6 @@ class _Demo:
         await asyncio.gather(*rest, return_exceptions=True)
         early = [task.get_name() for task in done if task.get_name() != "stop"]
         return f"the {early[0]} ended by itself" if early else ""
-
-
-def _summary(
-    consumer: Consumer, provider: StrictProvider, ran: float, lifetime: int, cause: str, directory: Path
-) -> int:
-    seen = list(consumer.seen.values())
-    unpublished = sum(not one.published for one in seen)
-    unreadable = sum(one.unreadable for one in seen)
-    late = sum(one.published and one.expires_at < time.time() for one in seen)
-    unmoved = sum(one.changes == 0 for one in seen) if ran > 2 * lifetime else 0
-    least = min((one.least_left for one in seen), default=0.0)
-    print(  # noqa: T201 - the demo's result is its output
-        f"{len(seen)} credentials, {ran:.0f} s: {provider.refreshed} refreshes, {provider.refused} refused by the provider; "
-        f"tokens unreadable or expired at {unreadable} looks, least life left {least:.1f} s of {lifetime} s"
-    )
-    faults = [
-        text
-        for count, text in (
-            (unpublished, f"{unpublished} never published"),
-            (unreadable, f"{unreadable} looks found no living token"),
-            (late, f"{late} expired at the end"),
-            (unmoved, f"{unmoved} never refreshed"),
-            (provider.refused, f"{provider.refused} refreshes refused"),
-            (len(cause), cause),
-        )
-        if count
-    ]
-    if faults:
-        log = (directory / "daemon.log").read_text(errors="replace").splitlines()[-5:]
-        print("\n".join(["FAILED: " + "; ".join(faults), *log]), file=sys.stderr)  # noqa: T201
-    return 1 if faults else 0
 
 
 def _embedded() -> EmbeddedRedis:

@@ -110,7 +110,7 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
             on_commit=publication.wake,
         )
         ticker = ApschedulerTicker()
-        pool = Pool(refresher.refresh, size=scheduler.concurrency, observer=observer, on_free=lambda: scanner.wake())
+        pool = Pool(refresher.refresh, size=scheduler.concurrency, observer=observer, on_free=lambda: scanner.wake())  # noqa: PLW0108 - the scanner is made after its pool
         scanner = Scanner(
             store=store,
             pool=pool,

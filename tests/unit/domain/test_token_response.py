@@ -457,7 +457,7 @@ def test_truncation_at_every_byte_keeps_a_refresh_token_once_it_is_closed(
         elif b"\xed" in value:  # a lone surrogate as raw bytes is not UTF-8; something is kept, which is all one can do
             assert saved(outcome) is not None
         else:
-            assert saved(outcome) == token
+            assert saved(outcome) == json.loads(json.dumps(token))  # JSON joins the halves of a pair
 
 
 names = st.sampled_from(
@@ -512,7 +512,7 @@ def check(outcome: Outcome) -> None:
 
 @given(status=statuses, pairs=objects, retry_after=waits, cut=st.none() | st.integers(0, 200), complete=st.booleans())
 @example(status=503, pairs=[], retry_after="1 Jan 2026 " + "9" * 5000, cut=None, complete=True)
-@settings(max_examples=250)
+@settings(max_examples=200)
 def test_no_answer_makes_it_raise(
     status: int, pairs: list[tuple[str, object]], retry_after: str | None, cut: int | None, *, complete: bool
 ) -> None:
@@ -521,14 +521,14 @@ def test_no_answer_makes_it_raise(
 
 
 @given(status=statuses, body=st.binary(max_size=60), prefix=st.sampled_from([b"", b'{"refresh_token":"', b"\xff\xfe"]))
-@settings(max_examples=150)
+@settings(max_examples=120)
 def test_no_bytes_make_it_raise(status: int, body: bytes, prefix: bytes) -> None:
     """Bytes that are no JSON, no UTF-8, no text at all."""
     check(read(status, prefix + body))
 
 
 @given(status=st.integers(200, 299), left=objects, token=tokens, right=objects)
-@settings(max_examples=150)
+@settings(max_examples=120)
 def test_a_refresh_token_in_any_readable_success_is_stored(
     status: int, left: list[tuple[str, object]], token: str, right: list[tuple[str, object]]
 ) -> None:

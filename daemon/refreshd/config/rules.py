@@ -1,0 +1,103 @@
+"""Rules between keys: the inequalities that keep a token from being late and a login from being lost (architecture §5)."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from refreshd.config.addresses import is_plain_redis
+from refreshd.config.durations import format_duration as shown
+from refreshd.config.faults import Fault
+from refreshd.config.settings import ClientSettings, SchedulerSettings, Settings
+from refreshd.domain.policy import LEASE_SLACK, request_timing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """A broken rule, and the other keys that it is about: where one of those is faulty itself, the rule says nothing."""
+
+    fault: Fault
+    about: frozenset[str]
+
+
+def violations(settings: Settings) -> Iterator[Violation]:
+    """Both sides of each broken inequality, with their numbers."""
+    scheduler = settings.scheduler
+    yield from _scans(scheduler)
+    yield from _drain(scheduler)
+    for name, client in settings.clients.items():
+        yield from _lifetime(f"clients.{name}", client, scheduler)
+
+
+def warnings(settings: Settings) -> Iterator[str]:
+    """What works, but not as well as its owner may think."""
+    scheduler = settings.scheduler
+    repeat = 2 * scheduler.request_timeout + scheduler.settle_delay + scheduler.scan_interval
+    if repeat >= scheduler.refresh_before_expiry:
+        yield (
+            f"scheduler.refresh_before_expiry ({shown(scheduler.refresh_before_expiry)}) leaves no room to repeat a request "
+            f"before the token expires: 2 x request_timeout + settle_delay + scan_interval = {shown(repeat)}"
+        )
+    if is_plain_redis(settings.redis.url):
+        yield "redis.url: tokens cross the network unencrypted; use rediss://, a unix socket, or Redis on this host"
+    for name, client in settings.clients.items():
+        yield from _grace(name, client, scheduler)
+        yield from _scope(name, client)
+
+
+def _scans(scheduler: SchedulerSettings) -> Iterator[Violation]:
+    scans, margin = 2 * scheduler.scan_interval, scheduler.refresh_before_expiry
+    if scans >= margin:
+        yield _violation(
+            "scheduler.refresh_before_expiry",
+            margin,
+            f"must be longer than 2 x scan_interval (2 x {shown(scheduler.scan_interval)} = {shown(scans)})",
+            about=["scheduler.scan_interval"],
+        )
+
+
+def _drain(scheduler: SchedulerSettings) -> Iterator[Violation]:
+    request, commit = scheduler.request_timeout, scheduler.commit_timeout
+    if request + commit >= scheduler.drain_timeout:
+        yield _violation(
+            "scheduler.drain_timeout",
+            scheduler.drain_timeout,
+            "must be longer than request_timeout + commit_timeout "
+            f"({shown(request)} + {shown(commit)} = {shown(request + commit)}), or a stop cuts off answers",
+            about=["scheduler.request_timeout", "scheduler.commit_timeout"],
+        )
+
+
+def _lifetime(path: str, client: ClientSettings, scheduler: SchedulerSettings) -> Iterator[Violation]:
+    margin, lifetime = scheduler.refresh_before_expiry, client.provider_profile.access_token_lifetime
+    if margin >= lifetime / 2:
+        yield _violation(
+            f"{path}.access_token_lifetime",
+            lifetime,
+            f"half of it ({shown(lifetime / 2)}) must be longer than scheduler.refresh_before_expiry ({shown(margin)})",
+            about=["scheduler.refresh_before_expiry", f"{path}.provider"],
+        )
+
+
+def _grace(name: str, client: ClientSettings, scheduler: SchedulerSettings) -> Iterator[str]:
+    grace = client.provider_profile.reuse_grace
+    deadline, settle = request_timing(
+        grace, request_timeout=scheduler.request_timeout, settle_delay=scheduler.settle_delay
+    )
+    lease = deadline + settle + scheduler.commit_timeout + LEASE_SLACK
+    if grace and lease >= grace:
+        yield (
+            f"clients.{name}.reuse_grace ({shown(grace)}) is too short to be used safely: a lost answer is asked for again "
+            f"after up to {shown(lease)} (request {shown(deadline)} + scheduler.commit_timeout "
+            f"{shown(scheduler.commit_timeout)} + {shown(LEASE_SLACK)})"
+        )
+
+
+def _scope(name: str, client: ClientSettings) -> Iterator[str]:
+    required = client.provider_profile.required_scope
+    missing = [word for word in required.split() if word not in client.scope.split()]
+    if client.scope and missing:
+        yield f"clients.{name}.scope lacks {' '.join(missing)}, without which the provider gives no refresh token"
+
+
+def _violation(path: str, value: timedelta, message: str, *, about: Iterable[str]) -> Violation:
+    return Violation(fault=Fault(path=path, value=f'"{shown(value)}"', message=message), about=frozenset(about))

@@ -1,0 +1,90 @@
+"""Keys that name a file: what they point to is found, and for `<key>_file` read."""
+
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from refreshd.config.addresses import has_password
+from refreshd.config.faults import SECRET_KEYS, Fault, fault_at, join
+from refreshd.config.keys import tables
+from refreshd.config.places import Places
+from refreshd.config.reading import Text, UnreadableError, read
+from refreshd.config.untyped import FromFile, Raw
+
+_PATH_KEYS = frozenset({"encryption_key_file", "ca_file"})  # keys whose value is a path, not the content
+_MUST_EXIST = frozenset({"ca_file"})  # the key ring may still have to be made, by `refreshd keys new`
+_URL_KEYS = frozenset({"url", "proxy"})
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was noticed on the way. `sources` says for each path which file its value came from."""
+
+    faults: list[Fault] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    sources: dict[str, str] = field(default_factory=dict)
+
+
+def exposed_secrets(table: Raw, file: Path) -> list[Fault]:
+    """A fault for each secret in the table of a configuration file that others can read."""
+    remedy = f"a secret in a file that other users can read; run: chmod 600 {shlex.quote(str(file))}"
+    return [
+        fault_at(join(path, key), value, remedy)
+        for path, inner in tables(table)
+        for key, value in inner.items()
+        if isinstance(value, str) and _is_secret(key, value)
+    ]
+
+
+def resolve_files(table: Raw, places: Places, config: Path | None) -> Findings:
+    """Replaces in place each `<key>_file` by `<key>` with the content, and each path by an absolute one.
+
+    What cannot be read leaves a stand-in, so that the key is not also called missing.
+    """
+    findings = Findings()
+    for path, inner in tables(table):
+        for key, value in list(inner.items()):
+            if key in _PATH_KEYS:
+                inner[key] = _absolute(join(path, key), value, places, config, findings)
+            elif key.endswith("_file"):
+                base = key.removesuffix("_file")
+                inner[base] = _content(path, base, inner.pop(key), places, config, findings)
+    return findings
+
+
+def _absolute(at: str, value: object, places: Places, config: Path | None, findings: Findings) -> object:
+    if not isinstance(value, str) or not value:
+        return value
+    file = places.file(value, beside=config)
+    if at.rpartition(".")[2] in _MUST_EXIST:
+        _read(at, value, file, findings)
+    return str(file)
+
+
+def _content(path: str, base: str, value: object, places: Places, config: Path | None, findings: Findings) -> FromFile:
+    at = join(path, base)
+    if not isinstance(value, str) or not value:
+        findings.faults.append(fault_at(at + "_file", value, "must be a file name"))
+        return FromFile("unread")
+    file = places.file(value, beside=config)
+    findings.sources[at] = f"from {file}"
+    content = _read(at + "_file", value, file, findings)
+    if content is None:
+        return FromFile("unread")
+    if content.is_open_to_all and _is_secret(base, content.text):
+        findings.warnings.append(f"{at}_file: other users can read the secret; run: chmod 600 {shlex.quote(str(file))}")
+    return FromFile(content.text.removesuffix("\n").removesuffix("\r"))
+
+
+def _read(at: str, value: str, file: Path, findings: Findings) -> Text | None:
+    try:
+        return read(file)
+    except FileNotFoundError:
+        findings.faults.append(fault_at(at, value, f"there is no file {file}"))
+    except UnreadableError as exc:
+        findings.faults.append(fault_at(at, value, f"{file} {exc}"))
+    return None
+
+
+def _is_secret(key: str, value: str) -> bool:
+    return key in SECRET_KEYS or (key in _URL_KEYS and has_password(value))

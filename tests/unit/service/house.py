@@ -1,0 +1,154 @@
+"""The services on a real SQLite store and fakes for everything that is not ours: time, chance, provider, Redis."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from refreshd.domain.client import AuthMethod, Client, Limits
+from refreshd.domain.credential import CredentialId
+from refreshd.domain.policy import RefreshPolicy
+from refreshd.domain.secret import Secret
+from refreshd.domain.settle import Transition
+from refreshd.ports.store import Attempt, Committed, Conflict, StoreUnavailable
+from refreshd.service.health import Health
+from refreshd.service.housekeeping import Housekeeping
+from refreshd.service.pool import Pool
+from refreshd.service.publication import Publication
+from refreshd.service.refresher import Refresher, Registration
+from refreshd.service.scanner import Scanner
+from refreshd.service.supervisor import Supervisor
+from refreshd.service.throttle import Throttle
+from tests.contract.stores import ACME, POLICY, SqliteBed
+from tests.fakes import FakeClock, MemoryPublisher, RecordingObserver, ScriptedEndpoint
+
+
+class FailingStore:
+    """A store whose commits can be made to fail, as on a full disk; everything else passes through."""
+
+    def __init__(self, bed: SqliteBed) -> None:
+        self._store = bed.store
+        self.commits_fail = False
+        self.failed_commits = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    async def commit(self, attempt: Attempt, transition: Transition, **when: object) -> Committed | Conflict:
+        if self.commits_fail:
+            self.failed_commits += 1
+            raise StoreUnavailable("OperationalError: database or disk is full")
+        return await self._store.commit(attempt, transition, **when)  # type: ignore[arg-type]  # only `now`
+
+
+class House:
+    """Everything between the tick and Redis, as the wiring builds it."""
+
+    def __init__(self, directory: Path, *, limits: Limits | None = None, policy: RefreshPolicy = POLICY) -> None:
+        self.bed = SqliteBed(directory)
+        self._limits = limits or Limits(max_in_flight=16, max_rate=1000.0)
+        self.policy = policy
+
+    def __enter__(self) -> Self:
+        self.bed.__enter__()
+        self.clock = FakeClock()
+        self.observer = RecordingObserver()
+        self.endpoint = ScriptedEndpoint()
+        self.publisher = MemoryPublisher()
+        self.store = FailingStore(self.bed)
+        self.health = Health(self.clock, scan_interval=timedelta(seconds=1))
+        client = Client(
+            name=ACME,
+            token_endpoint="https://provider.example/token",
+            auth_method=AuthMethod.NONE,
+            client_id="id",
+            client_secret=None,
+            request_timeout=self.policy.request_timeout,
+        )
+        registered = {ACME: Registration(client=client, policy=self.policy)}
+        self.throttle = Throttle(
+            {ACME: self._limits}, leases={ACME: self.policy.lease}, clock=self.clock, observer=self.observer
+        )
+        self.publication = Publication(
+            store=self.store,  # type: ignore[arg-type]  # passes through by __getattr__
+            publisher=self.publisher,
+            observer=self.observer,
+            clock=self.clock,
+            store_id="ours",
+        )
+        self.refresher = Refresher(
+            registered,
+            store=self.store,  # type: ignore[arg-type]  # passes through by __getattr__
+            endpoint=self.endpoint,
+            throttle=self.throttle,
+            health=self.health,
+            observer=self.observer,
+            clock=self.clock,
+            draw=lambda: 0.5,
+            on_commit=self.publication.wake,
+        )
+        self.pool = Pool(
+            self.refresher.refresh, size=32, observer=self.observer, on_free=lambda: self.scanner.wake()
+        )
+        self.missed_ticks = 0
+        self.scanner = Scanner(
+            store=self.store,  # type: ignore[arg-type]  # passes through by __getattr__
+            pool=self.pool,
+            throttle=self.throttle,
+            health=self.health,
+            observer=self.observer,
+            clock=self.clock,
+            scan_interval=timedelta(seconds=1),
+            blocked=lambda: self.refresher.unpersisted > 0,
+            on_missed_tick=self._missed,
+        )
+        self.housekeeping = Housekeeping(
+            store=self.store,  # type: ignore[arg-type]  # passes through by __getattr__
+            observer=self.observer,
+            clock=self.clock,
+            ladders={ACME: self.policy.ladder},
+            loads={ACME: (1 / 3300, self._limits.max_rate)},
+            on_change=self.publication.wake,
+        )
+        self.supervisor = Supervisor(
+            scanner=self.scanner,
+            publication=self.publication,
+            housekeeping=self.housekeeping,
+            pool=self.pool,
+            refresher=self.refresher,
+            health=self.health,
+            observer=self.observer,
+            drain_timeout=timedelta(seconds=5),
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bed.__exit__(kind, exc, trace)
+
+    async def work(self) -> Sequence[str]:
+        """One scan, every attempt carried through, everything published; returns the names of what happened."""
+        before = len(self.observer.events)
+        await self.scanner.scan()
+        await self.pool.drained()
+        await self.publication.round()
+        return [event.name for event in self.observer.events[before:] if event.level != "none"]
+
+    def presented(self) -> list[str]:
+        return [secret.reveal() for secret in self.endpoint.presented]
+
+    def token(self, name: str) -> str | None:
+        """What a consumer reads."""
+        shown = self.publisher.shown.get(name)
+        access = shown.access if shown else None
+        return access.value.reveal() if access else None
+
+    def stored(self, name: str) -> Secret:
+        """The refresh token that is stored."""
+        row = self.bed.row(name)
+        return self.bed.codec.open(row["refresh_token"], "refresh_token", CredentialId(name))
+
+    def _missed(self) -> None:
+        self.missed_ticks += 1
