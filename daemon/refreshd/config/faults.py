@@ -46,6 +46,11 @@ def fault_at(path: str, value: object, message: str) -> Fault:
     return Fault(path=path, message=message, value=_shown(path.rpartition(".")[2], value), kind=_kind(value))
 
 
+def hidden_fault_at(path: str, value: object, message: str) -> Fault:
+    """A fault of a value that may be a secret under a wrong name: only its type is said."""
+    return Fault(path=path, message=message, kind=_kind(value))
+
+
 def join(path: str, key: str) -> str:
     """The path of a key inside a table, in TOML's own notation."""
     name = key if _BARE_KEY.fullmatch(key) else json.dumps(key)

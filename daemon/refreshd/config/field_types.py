@@ -30,6 +30,7 @@ T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
 _HALF = 0.5
+_NO_NOTATION = "\0"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PREFIX = re.compile(r"[!-z|~]{1,64}")  # printable ASCII but space and braces: those choose the slot in a Redis Cluster
 _TRUTH = {"true": True, "false": False}
@@ -53,7 +54,8 @@ def read_auth_methods(value: object) -> tuple[AuthMethod, ...]:
 
 
 def _through(parse: Callable[[str], T]) -> Callable[[object], T]:
-    return lambda value: parse(read_text(value))
+    """What is no string gets the remedy of the notation that it should have had."""
+    return lambda value: parse(read_text(value) if isinstance(value, str) else _NO_NOTATION)
 
 
 def _nonempty(value: object) -> str:
@@ -121,7 +123,7 @@ def _list(value: object) -> list[object]:
 
 
 def _duration(value: object) -> timedelta:
-    if isinstance(value, int | float):
+    if not isinstance(value, str):
         raise ValueError('must be a string with a unit (ms, s, m, h or d), such as "90s" or "5m"')  # noqa: TRY004 - as above
     return parse_duration(read_text(value))
 

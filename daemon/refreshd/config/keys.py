@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
 from refreshd.config.environment import PREFIX
-from refreshd.config.faults import Fault, fault_at, join
+from refreshd.config.faults import Fault, fault_at, hidden_fault_at, join
 from refreshd.config.settings import CLIENT_KEYS, SECTIONS, TOP_KEYS
 from refreshd.config.untyped import Raw, Untyped
 
@@ -64,19 +64,19 @@ def _table(path: str, table: Raw, known: frozenset[str], faults: list[Fault]) ->
         elif base in known:
             clean[key] = value
         else:
-            faults.append(Fault(path=join(path, key), message=_unknown(path, key, value, known)))
+            faults.append(hidden_fault_at(join(path, key), value, _unknown(path, key, value, known)))
     return clean
 
 
 def _unknown(path: str, key: str, value: object, known: frozenset[str]) -> str:
-    """The value is not shown: it may be a secret under a misspelt name."""
     if not path and isinstance(value, dict):
         return _meant("there is no such table", key, [*SECTIONS, "clients"])
     if not path and isinstance(value, Untyped):
         variables = (f"{section}__{one}".upper() for section, keys in _KEYS.items() for one in keys)
         return _meant("there is no such setting", key.upper(), [*variables, "ENVIRONMENT"], before=f"${PREFIX}")
-    if section := next((section for section, keys in _KEYS.items() if key in keys and section != path), None):
-        return f"there is no such key here; it belongs to [{section}]"
+    homes = [section for section, keys in (_KEYS | {"clients.NAME": CLIENT_KEYS}).items() if key in keys]
+    if len(homes) == 1:
+        return f"there is no such key here; it belongs to [{homes[0]}]"
     return _meant("there is no such key", key, [*known, *(f"{one}_file" for one in known)])
 
 

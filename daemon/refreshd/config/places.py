@@ -35,9 +35,10 @@ class Places:
     def file(self, name: str, *, beside: Path | None) -> Path:
         """A file named in the configuration: $CREDENTIALS_DIRECTORY comes before the configuration's own directory."""
         path = self._expanded(Path(name))
-        credentials = self._environ.get("CREDENTIALS_DIRECTORY")
-        if credentials and not path.is_absolute() and os.access(Path(credentials) / path, os.F_OK):
-            return self._cwd / credentials / path
+        if directory := self._environ.get("CREDENTIALS_DIRECTORY"):
+            credential = self._cwd / directory / path
+            if "\0" not in name and os.access(credential, os.F_OK):
+                return credential
         return (beside.parent if beside else self._cwd) / path
 
     def _expanded(self, path: Path) -> Path:

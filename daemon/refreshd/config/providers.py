@@ -52,7 +52,7 @@ def _preset(path: str, given: object) -> tuple[str, list[Fault]]:
     names: dict[object, str] = {name: name for name in presets()}
     for name, preset in presets().items():
         aliases = preset.get("aliases", ())
-        names |= {alias: name for alias in (aliases if isinstance(aliases, list) else ())}
+        names |= dict.fromkeys(aliases if isinstance(aliases, list) else (), name)
     if isinstance(given, str) and given in names:
         return names[given], []
     wanted = f"must be one of {', '.join(presets())}"

@@ -14,6 +14,7 @@ from refreshd.config.untyped import FromFile, Raw
 _PATH_KEYS = frozenset({"encryption_key_file", "ca_file"})  # keys whose value is a path, not the content
 _MUST_EXIST = frozenset({"ca_file"})  # the key ring may still have to be made, by `refreshd keys new`
 _URL_KEYS = frozenset({"url", "proxy"})
+_UNREAD = FromFile("unread")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,39 +45,34 @@ def resolve_files(table: Raw, places: Places, config: Path | None) -> Findings:
     findings = Findings()
     for path, inner in tables(table):
         for key, value in list(inner.items()):
-            if key in _PATH_KEYS:
-                inner[key] = _absolute(join(path, key), value, places, config, findings)
-            elif key.endswith("_file"):
-                base = key.removesuffix("_file")
-                inner[base] = _content(path, base, inner.pop(key), places, config, findings)
+            if not key.endswith("_file"):
+                continue
+            at = join(path, key)
+            file = places.file(value, beside=config) if isinstance(value, str) and value else None
+            if key not in _PATH_KEYS:
+                inner[key.removesuffix("_file")] = _content(at, inner.pop(key), file, findings)
+            elif file:
+                inner[key] = str(file)
+                if key in _MUST_EXIST:
+                    _read(at, value, file, findings)
     return findings
 
 
-def _absolute(at: str, value: object, places: Places, config: Path | None, findings: Findings) -> object:
-    if not isinstance(value, str) or not value:
-        return value
-    file = places.file(value, beside=config)
-    if at.rpartition(".")[2] in _MUST_EXIST:
-        _read(at, value, file, findings)
-    return str(file)
-
-
-def _content(path: str, base: str, value: object, places: Places, config: Path | None, findings: Findings) -> FromFile:
-    at = join(path, base)
-    if not isinstance(value, str) or not value:
-        findings.faults.append(fault_at(at + "_file", value, "must be a file name"))
-        return FromFile("unread")
-    file = places.file(value, beside=config)
-    findings.sources[at] = f"from {file}"
-    content = _read(at + "_file", value, file, findings)
+def _content(at: str, value: object, file: Path | None, findings: Findings) -> FromFile:
+    if file is None:
+        findings.faults.append(fault_at(at, value, "must be a file name"))
+        return _UNREAD
+    path = at.removesuffix("_file")
+    findings.sources[path] = f"from {file}"
+    content = _read(at, value, file, findings)
     if content is None:
-        return FromFile("unread")
-    if content.is_open_to_all and _is_secret(base, content.text):
-        findings.warnings.append(f"{at}_file: other users can read the secret; run: chmod 600 {shlex.quote(str(file))}")
+        return _UNREAD
+    if content.is_open_to_all and _is_secret(path.rpartition(".")[2], content.text):
+        findings.warnings.append(f"{at}: other users can read the secret; run: chmod 600 {shlex.quote(str(file))}")
     return FromFile(content.text.removesuffix("\n").removesuffix("\r"))
 
 
-def _read(at: str, value: str, file: Path, findings: Findings) -> Text | None:
+def _read(at: str, value: object, file: Path, findings: Findings) -> Text | None:
     try:
         return read(file)
     except FileNotFoundError:
