@@ -11,7 +11,7 @@ from refreshd.adapters.sql.inventory import Selection
 from refreshd.adapters.sql.schema import EPOCH, to_micros
 from refreshd.domain.credential import ClientName, Health, Lane, Reason, Status
 from refreshd.domain.events import StreamEvent
-from refreshd.domain.outcome import Deferred, Outcome, Refreshed, Uncertain
+from refreshd.domain.outcome import Deferred, Misconfigured, Outcome, Refreshed, Uncertain
 from refreshd.domain.secret import Secret
 from refreshd.domain.settle import Transition, settle
 from refreshd.ports.store import Attempt, Capacity, Committed, Conflict
@@ -312,6 +312,31 @@ async def test_warnings_are_given_once_a_step(bed: SqliteBed) -> None:
     assert 0 == bed.row("a")["relogin_step"]
 
 
+async def test_a_warning_given_during_a_refresh_is_not_given_again(bed: SqliteBed) -> None:
+    """The commit knows nothing of a step taken after its claim, so it must not write over it."""
+    bed.add(grant(login_at=START - timedelta(days=28)))
+    [attempt] = await bed.claim()
+    ladders = {ACME: POLICY.ladder}
+    assert 1 == len(await bed.store.warn_relogin(now=START, ladders=ladders, limit=9))
+    await commit(bed, attempt, success())
+    assert 2 == bed.row("a")["relogin_step"]
+    assert () == tuple(await bed.store.warn_relogin(now=START + SECOND, ladders=ladders, limit=9))
+
+
+async def test_a_probe_does_not_ask_with_the_same_refused_row_for_ever(bed: SqliteBed) -> None:
+    """One credential that meets the wall alone must not keep its client suspended."""
+    bed.add(grant(), grant("b"))
+    capacity = {ACME: Capacity(count=1, lease=LEASE, probe=True)}
+    asked = []
+    for minute in range(4):
+        now = START + timedelta(minutes=minute)
+        [attempt] = (await bed.store.claim_due(now=now, capacity=capacity, total=1, holding=())).attempts
+        asked.append(attempt.credential.id)
+        wall = settle(attempt.credential, Misconfigured(code="invalid_client"), POLICY, sent_at=now, now=now, draw=0.5)
+        await bed.store.commit(attempt, wall, now=now)
+    assert ["a", "b", "a", "b"] == asked
+
+
 async def test_a_proof_of_sliding_redates_the_whole_registration(bed: SqliteBed) -> None:
     """One refresh past the deadline proves it for every credential of that client, and for no other."""
     bed.add(grant(login_at=START), grant("b", login_at=START), grant("x", client=OTHER, login_at=START))
@@ -403,6 +428,7 @@ async def test_marking_due_respects_doubt_confirmation_and_leases(bed: SqliteBed
     done = {name: bed.inventory.mark_due(name, now=START) for name in "abcde"}
     expected = dict.fromkeys("abcde", False) | {name: True for name in "ae" if name != under_way.credential.id}
     assert expected == done
+    assert sorted(name for name in "ae" if done[name]) == [one.credential.id for one in await bed.claim()]
 
 
 async def test_another_environment_or_key_is_refused_and_changes_nothing(bed: SqliteBed, tmp_path: Path) -> None:

@@ -6,33 +6,38 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.components.oidc_server import Grant, OidcServer
-from tests.system.installation import Installation, until
+from tests.components.oidc_server import Fault, Grant, OidcServer
+from tests.system.installation import Daemon, Installation, until
 
 KILLS = 50
 LATENCY_MS = 300
 LEAST_DOUBTS = 10
-COMMIT_SECONDS = 1.0
+COMMIT_SECONDS = 0.5
 
 
 @pytest.mark.timeout(400)
 def test_kill_9_loses_nothing_outside_the_one_window(install: Callable[..., Installation], oidc: OidcServer) -> None:
-    """A login may die only if the kill fell between the provider's commit and ours (no grace): nothing else is lost."""
-    installation = install(scheduler={"refresh_before_expiry": "4s"}, access_token_lifetime="9s")
-    grants = {**installation.log_in("basic", 20), **installation.log_in("pkce", 20)}
-    oidc.latency(LATENCY_MS)
+    """A login may die only if a kill fell between sending and our commit while the provider rotated: nothing else is lost.
+
+    Every tenth round the provider is slow, so that kills hit answers on their way; in four of ten it never gets to see the
+    request, so that what is in doubt can be recovered; else it is quick.
+    """
+    installation = install(scheduler={"refresh_before_expiry": "4s", "concurrency": 8}, access_token_lifetime="9s")
+    grants = {**installation.log_in("basic", 30), **installation.log_in("pkce", 30)}
     chance = random.Random()
     kills, doubts = [], 0
-    for _ in range(KILLS):
+    for round_ in range(KILLS):
         with installation.daemon() as daemon:
-            time.sleep(chance.uniform(0.0, 1.5))
+            oidc.latency(LATENCY_MS if round_ % 10 == 0 else 0)
+            oidc.fault(*([Fault(mode="hang")] if round_ % 5 in (1, 3) else []))
+            time.sleep(chance.uniform(0.0, 1.0))
             kills.append(daemon.kill())
-            doubts += sum(entry["count"] for entry in daemon.events("daemon.open_attempts_found"))
+            oidc.fault()
+            doubts += _found_open(daemon)
+    oidc.latency(0)
     with installation.daemon() as daemon:
-        doubts += sum(entry["count"] for entry in daemon.events("daemon.open_attempts_found"))
-        until(
-            lambda: not _unsettled(installation), seconds=60, what="every credential served or refused after the kills"
-        )
+        until(lambda: not _unsettled(installation), seconds=60, what="every doubt answered after the last kill")
+        doubts += _found_open(daemon)
     ledger = oidc.ledger()
     dead = {name for name, one in grants.items() if not ledger[one.grant_id].alive}
     unexplained = {name for name in dead if not _explained(ledger[grants[name].grant_id], kills)}
@@ -43,9 +48,14 @@ def test_kill_9_loses_nothing_outside_the_one_window(install: Callable[..., Inst
     )
     assert set() == unexplained
     assert doubts >= LEAST_DOUBTS
-    assert recovered > 0
+    assert recovered >= LEAST_DOUBTS
     refused = {name for name, view in installation.views().items() if view["rejections"] or view["status"] != "active"}
     assert dead == refused
+
+
+def _found_open(daemon: Daemon) -> int:
+    """Attempts that this start found open."""
+    return sum(int(entry["count"]) for entry in daemon.events("daemon.open_attempts_found"))
 
 
 def _unsettled(installation: Installation) -> list[str]:
@@ -58,8 +68,10 @@ def _unsettled(installation: Installation) -> list[str]:
 
 
 def _explained(grant: Grant, kills: list[float]) -> bool:
-    """Whether some successor was issued and a kill fell before its answer can have been committed."""
-    window = LATENCY_MS / 1000 + COMMIT_SECONDS
-    return any(
-        token.issued_at - 0.05 <= kill <= token.issued_at + window for token in grant.tokens[1:] for kill in kills
-    )
+    """Whether a token reached the grant check twice because a kill fell between its sending and the commit of its answer."""
+    for token, successor in zip(grant.tokens, grant.tokens[1:], strict=False):
+        judged = [one for one in token.presentations if one.reached_grant_check]
+        if len(judged) > 1:
+            latest = successor.issued_at + LATENCY_MS / 2000 + COMMIT_SECONDS
+            return any(judged[0].at - 0.1 <= kill <= latest for kill in kills)
+    return False

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Self
@@ -27,7 +28,9 @@ from refreshd.ports.token_endpoint import NotSent
 
 _DETAIL_LENGTH = 256
 _UNFIT_FOR_A_LOG = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
-_FAULTS = (aiohttp.ClientError, httpx.HTTPError, OSError, ValueError)  # ValueError: an URL that cannot be asked
+_BAD_ADDRESS = (aiohttp.InvalidURL, httpx.InvalidURL, ValueError)
+_TOKEN_SHAPED = re.compile(r"[A-Za-z0-9._~+/=-]{24,}")
+_FAULTS = (aiohttp.ClientError, httpx.HTTPError, OSError, *_BAD_ADDRESS)
 
 
 class HttpxTokenEndpoint:
@@ -52,7 +55,11 @@ class HttpxTokenEndpoint:
                     follow_redirects=False,
                     trust_env=False,
                     cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-                    headers={"User-Agent": self._user_agent, "Accept-Encoding": "identity"},
+                    headers={
+                        "User-Agent": self._user_agent,
+                        "Accept": "application/json",
+                        "Accept-Encoding": "identity",
+                    },
                 )
             )
         return self
@@ -99,9 +106,11 @@ class HttpxTokenEndpoint:
             return self._interrupted(_name(exc), exchange, received, client)
         if isinstance(exc, ssl.SSLCertVerificationError | aiohttp.ClientConnectorCertificateError):
             return Misconfigured(code="certificate", detail=str(exc))
-        if isinstance(exc, aiohttp.InvalidURL | ValueError):
+        if isinstance(exc, _BAD_ADDRESS):
             return Misconfigured(code="invalid_url")
         if isinstance(exc, aiohttp.ClientHttpProxyError):
+            if exc.status >= HTTPStatus.INTERNAL_SERVER_ERROR:  # it could not reach the provider; it may soon
+                return Deferred(code="proxy_unavailable", detail=f"the proxy answered {exc.status}")
             return Misconfigured(code="proxy_refused", detail=f"the proxy answered {exc.status}")
         return Deferred(code=_name(exc), detail=str(exc))
 
@@ -146,7 +155,7 @@ def _request(client: Client, refresh_token: Secret, scope: str, exchange: Exchan
     form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.reveal())]
     if scope:
         form.append(("scope", scope))
-    headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
     url = client.token_endpoint
     secret = client.client_secret.reveal() if client.client_secret else ""
     match client.auth_method:
@@ -165,13 +174,15 @@ def _request(client: Client, refresh_token: Secret, scope: str, exchange: Exchan
 
 
 def _scrubbed(outcome: Outcome, refresh_token: Secret, client: Client) -> Outcome:
-    """Provider text is fit for a log only without our secrets, without control characters, and short."""
+    """Provider text is fit for a log only without secrets, ours or any that looks like one, on one line, and short."""
     if isinstance(outcome, Refreshed) or not outcome.detail:
         return outcome
     text = outcome.detail
     for secret in (refresh_token, client.client_secret):
         if secret:
-            text = text.replace(secret.reveal(), "***")
+            for shown in (secret.reveal(), quote_plus(secret.reveal(), errors="surrogatepass")):
+                text = text.replace(shown, "***")
+    text = _TOKEN_SHAPED.sub("***", text)
     return replace(outcome, detail=_UNFIT_FOR_A_LOG.sub(" ", text)[:_DETAIL_LENGTH])
 
 

@@ -51,7 +51,7 @@ def init(
     ] = None,
 ) -> None:
     """Write a first configuration and a key ring. The secret is asked for; it is never an argument."""
-    target: Path = context.obj or _first_config_path()
+    target = _config_to_write(context.obj)
     directory = target.parent
     if target.exists():
         raise Failed(f"{target} exists; it is not overwritten")
@@ -173,7 +173,12 @@ def _redis_fault(settings: "Settings") -> str | None:
     return None
 
 
-def _first_config_path() -> Path:
+def _config_to_write(path: Path | None) -> Path:
+    """Where the other commands will look first: --config, $REFRESHD_CONFIG, else the place of this user."""
+    from refreshd.config.places import Places  # noqa: PLC0415
+
+    if given := Places(os.environ, Path.cwd()).config_given(path):
+        return given
     if os.geteuid() == 0:
         return Path("/etc/refreshd/config.toml")
     return Path.home() / ".config" / "refreshd" / "config.toml"

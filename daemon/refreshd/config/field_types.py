@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, PlainSerializer, PlainValidator
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 from refreshd.config.addresses import (
     Listen,
@@ -194,36 +194,36 @@ def _either(*words: str) -> str:
 
 _redacted = (Field(repr=False), PlainSerializer(redact_url, return_type=str))
 
-Text = Annotated[str, PlainValidator(read_text)]
-Name = Annotated[str, PlainValidator(_name)]
-Identifier = Annotated[str, PlainValidator(_nonempty)]
-KeyPrefix = Annotated[str, PlainValidator(_prefix)]
+Text = Annotated[str, BeforeValidator(read_text)]
+Name = Annotated[str, BeforeValidator(_name)]
+Identifier = Annotated[str, BeforeValidator(_nonempty)]
+KeyPrefix = Annotated[str, BeforeValidator(_prefix)]
 SecretText = Annotated[
     Secret | None,
-    PlainValidator(_secret),
+    BeforeValidator(_secret),
     PlainSerializer(lambda secret: secret and "***", return_type=str | None),
 ]
-FileName = Annotated[Path, PlainValidator(_file_name)]
-OptionalFileName = Annotated[Path | None, PlainValidator(_optional_file_name)]
-Count = Annotated[int, PlainValidator(_count)]
-Truth = Annotated[bool, PlainValidator(_truth)]
-Duration = Annotated[timedelta, PlainValidator(_duration)]
-PositiveDuration = Annotated[timedelta, PlainValidator(_positive_duration)]
-Lifetime = Annotated[timedelta | None, PlainValidator(_lifetime)]
-Steps = Annotated[tuple[timedelta, ...], PlainValidator(_steps)]
-Codes = Annotated[tuple[str, ...], PlainValidator(_codes)]
-Spread = Annotated[float, PlainValidator(_through(_spread))]
-Rate = Annotated[float, PlainValidator(_through(parse_rate))]
-ListenAddress = Annotated[Listen, PlainValidator(_through(parse_listen)), PlainSerializer(str, return_type=str)]
-Endpoint = Annotated[str, PlainValidator(_through(parse_endpoint))]
-OptionalEndpoint = Annotated[str | None, PlainValidator(_through(_optional_endpoint))]
-StoreUrl = Annotated[str, PlainValidator(_through(parse_store_url)), *_redacted]
-RedisUrl = Annotated[str, PlainValidator(_through(parse_redis_url)), *_redacted]
-Proxy = Annotated[str, PlainValidator(_through(parse_proxy)), *_redacted]
-AuthMethods = Annotated[tuple[AuthMethod, ...], PlainValidator(read_auth_methods)]
-IdPlace = Annotated[ClientIdIn, PlainValidator(_choice(ClientIdIn))]
-CountedFrom = Annotated[LifetimeFrom, PlainValidator(_choice(LifetimeFrom))]
-LogFormat = Annotated[Literal["json", "console"], PlainValidator(_word("json", "console"))]
+FileName = Annotated[Path, BeforeValidator(_file_name)]
+OptionalFileName = Annotated[Path | None, BeforeValidator(_optional_file_name)]
+Count = Annotated[int, BeforeValidator(_count)]
+Truth = Annotated[bool, BeforeValidator(_truth)]
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+PositiveDuration = Annotated[timedelta, BeforeValidator(_positive_duration)]
+Lifetime = Annotated[timedelta | None, BeforeValidator(_lifetime)]
+Steps = Annotated[tuple[timedelta, ...], BeforeValidator(_steps)]
+Codes = Annotated[tuple[str, ...], BeforeValidator(_codes)]
+Spread = Annotated[float, BeforeValidator(_through(_spread))]
+Rate = Annotated[float, BeforeValidator(_through(parse_rate))]
+ListenAddress = Annotated[Listen, BeforeValidator(_through(parse_listen)), PlainSerializer(str, return_type=str)]
+Endpoint = Annotated[str, BeforeValidator(_through(parse_endpoint))]
+OptionalEndpoint = Annotated[str | None, BeforeValidator(_through(_optional_endpoint))]
+StoreUrl = Annotated[str, BeforeValidator(_through(parse_store_url)), *_redacted]
+RedisUrl = Annotated[str, BeforeValidator(_through(parse_redis_url)), *_redacted]
+Proxy = Annotated[str, BeforeValidator(_through(parse_proxy)), *_redacted]
+AuthMethods = Annotated[tuple[AuthMethod, ...], BeforeValidator(read_auth_methods)]
+IdPlace = Annotated[ClientIdIn, BeforeValidator(_choice(ClientIdIn))]
+CountedFrom = Annotated[LifetimeFrom, BeforeValidator(_choice(LifetimeFrom))]
+LogFormat = Annotated[Literal["json", "console"], BeforeValidator(_word("json", "console"))]
 LogLevel = Annotated[
-    Literal["debug", "info", "warning", "error"], PlainValidator(_word("debug", "info", "warning", "error"))
+    Literal["debug", "info", "warning", "error"], BeforeValidator(_word("debug", "info", "warning", "error"))
 ]

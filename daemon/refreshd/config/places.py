@@ -9,9 +9,10 @@ from pathlib import Path
 class Places:
     """The environment and the working directory, asked for places."""
 
-    def __init__(self, environ: Mapping[str, str], cwd: Path) -> None:
+    def __init__(self, environ: Mapping[str, str], cwd: Path, *, etc: Path = Path("/etc")) -> None:
         self._environ = environ
         self._cwd = cwd
+        self._etc = etc
 
     def config_given(self, path: Path | None) -> Path | None:
         """The file that must be there: the argument, or $REFRESHD_CONFIG."""
@@ -23,7 +24,7 @@ class Places:
         """Files that may be there, the first one counts."""
         home = self._home()
         own = (home / ".config" / "refreshd" / "config.toml",) if home else ()
-        return (self._cwd / "config.toml", *own, Path("/etc/refreshd/config.toml"))
+        return (self._cwd / "config.toml", *own, self._etc / "refreshd" / "config.toml")
 
     def state_directory(self) -> Path | None:
         """$STATE_DIRECTORY (systemd joins several by colons), else a place in the home directory, if there is one."""

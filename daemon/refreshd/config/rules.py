@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from math import ceil
 
 from refreshd.config.addresses import is_plain_redis
 from refreshd.config.durations import format_duration as shown
@@ -87,7 +88,7 @@ def _grace(name: str, client: ClientSettings, scheduler: SchedulerSettings) -> I
     if grace and lease >= grace:
         yield (
             f"clients.{name}.reuse_grace ({shown(grace)}) is too short to be used safely: a lost answer is asked for again "
-            f"after up to {shown(lease)} (request {shown(deadline)} + scheduler.commit_timeout "
+            f"after up to {_rounded(lease)} (request {_rounded(deadline)} + scheduler.commit_timeout "
             f"{shown(scheduler.commit_timeout)} + {shown(LEASE_SLACK)})"
         )
 
@@ -101,3 +102,7 @@ def _scope(name: str, client: ClientSettings) -> Iterator[str]:
 
 def _violation(path: str, value: timedelta, message: str, *, about: Iterable[str]) -> Violation:
     return Violation(fault=Fault(path=path, value=f'"{shown(value)}"', message=message), about=frozenset(about))
+
+
+def _rounded(length: timedelta) -> str:
+    return f"{ceil(length.total_seconds())}s"

@@ -34,7 +34,8 @@ from refreshd.config.field_types import (
     Text,
     Truth,
 )
-from refreshd.domain.client import AuthMethod
+from refreshd.domain.client import AuthMethod, ClientIdIn
+from refreshd.domain.policy import LifetimeFrom
 
 DEFAULT_PROVIDER = "frameio-v2"
 
@@ -85,19 +86,20 @@ class LogSettings(Table):
 class ProviderProfile(Table):
     """A provider as one client sees it: the preset, and over it what the client's own table says.
 
-    `auth_method` is no key: it is the one of `client_auth` that fits, depending on whether there is a secret.
+    `auth_method` is no key: it is the one of `client_auth` that fits, depending on whether there is a secret. Presets name
+    all keys that matter; the defaults are for a key that is wrong, while the others are judged.
     """
 
     authorization_endpoint: OptionalEndpoint = None
     token_endpoint: Endpoint
     revocation_endpoint: OptionalEndpoint = None
     userinfo_endpoint: OptionalEndpoint = None
-    client_auth: AuthMethods
+    client_auth: AuthMethods = (AuthMethod.BASIC, AuthMethod.NONE)
     auth_method: AuthMethod
-    client_id_in: IdPlace
-    access_token_lifetime: PositiveDuration
-    refresh_token_lifetime: Lifetime
-    refresh_token_lifetime_from: CountedFrom
+    client_id_in: IdPlace = ClientIdIn.FORM
+    access_token_lifetime: PositiveDuration = timedelta(hours=1)
+    refresh_token_lifetime: Lifetime = None
+    refresh_token_lifetime_from: CountedFrom = LifetimeFrom.UNKNOWN
     reuse_grace: Duration = timedelta(0)
     required_scope: Text = ""
     rejection_codes: Codes = ()

@@ -1,6 +1,6 @@
 """One registration of ours at one provider, as the services see it. Configuration is turned into this by the wiring."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
@@ -35,7 +35,7 @@ class Client:
     request_timeout: timedelta
     rejection_codes: frozenset[str] = frozenset()
     client_id_in: ClientIdIn = ClientIdIn.FORM
-    proxy: str = ""
+    proxy: str = field(default="", repr=False)  # may hold a password
     ca_file: str | None = None
 
 

@@ -1,6 +1,5 @@
 """What a login callback returned (RFC 6749 §5.1), as it is handed to `import`: read strictly, faults in words."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -73,21 +72,22 @@ def read_grant(
 
 def read_instant(value: object, name: str) -> datetime:
     """An ISO 8601 instant with its zone, or Unix seconds. Raises `GrantRefused`."""
-    if isinstance(value, str):
-        try:
-            at = datetime.fromisoformat(value)
-        except ValueError:
-            at = None
-        if at is not None and at.tzinfo is not None:
-            return at.astimezone(UTC)
-        if value.isascii() and value.isdigit():
-            value = int(value)
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        try:
-            return datetime.fromtimestamp(value, UTC)
-        except (OverflowError, ValueError, OSError):
-            pass
+    try:
+        at = _as_instant(value)
+    except (ValueError, OverflowError, OSError):  # no date, or one that no calendar holds
+        at = None
+    if at is not None:
+        return at
     raise GrantRefused(f"{name} must be Unix seconds or an ISO 8601 instant with its zone, like 2026-05-01T12:00:00Z")
+
+
+def _as_instant(value: object) -> datetime | None:
+    if isinstance(value, str) and not (value.isascii() and value.isdigit()):
+        at = datetime.fromisoformat(value)
+        return at.astimezone(UTC) if at.tzinfo is not None else None
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    return datetime.fromtimestamp(float(value), UTC)
 
 
 def _expiry(fields: Mapping[str, object], issued_at: datetime | None) -> datetime | None:
@@ -100,7 +100,10 @@ def _expiry(fields: Mapping[str, object], issued_at: datetime | None) -> datetim
         return None
     if isinstance(lifetime, bool) or not isinstance(lifetime, int | float) or not 0 < lifetime <= 31 * 86400:
         raise GrantRefused("expires_in must be a number of seconds between 1 and 2678400 (31 days)")
-    return issued_at + timedelta(seconds=lifetime)
+    try:
+        return issued_at + timedelta(seconds=lifetime)
+    except OverflowError:
+        raise GrantRefused("issued_at lies at the end of the calendar") from None
 
 
 def _instant(fields: Mapping[str, object], name: str) -> datetime | None:

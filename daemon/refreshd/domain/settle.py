@@ -42,12 +42,16 @@ _REASONS = {
 }
 
 
+ALL_WARNINGS = 1000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
     """What the store writes, what Redis shows, and what the world is told.
 
     `refresh_token` and `access` None: keep the stored ones. `withdraw_access`: the stored access token is erased.
-    `visible`: the change counts a revision. `stream`: events for the Redis stream, in order.
+    `visible`: the change counts a revision. `stream`: events for the Redis stream, in order. `warnings_left`: how many of the
+    warnings given stay; the store keeps the smaller of this and what the row has, as one may be given during the request.
     """
 
     after: Credential
@@ -58,6 +62,7 @@ class Transition:
     visible: bool = False
     stream: tuple[StreamEvent, ...] = ()
     proves_sliding: bool = False
+    warnings_left: int = ALL_WARNINGS
 
     @property
     def has_tokens(self) -> bool:
@@ -114,7 +119,7 @@ def _refreshed(
     )
     turn = rules.refresh_at(policy, issued_at=sent_at, expires_at=sent_at + lifetime, draw=draw)
     proves = _proves_sliding(seen, policy, sent_at)
-    after = _dated(
+    after, warnings_left = _dated(
         replace(
             _cleared(seen),
             generation=seen.generation + 1,
@@ -153,6 +158,7 @@ def _refreshed(
         visible=True,
         stream=(*stream, StreamEvent.REFRESHED),
         proves_sliding=proves,
+        warnings_left=warnings_left,
     )
 
 
@@ -168,7 +174,7 @@ def _refresh_token_only(
     """Persist first, judge later (protocol R6): the login is saved, the access token is asked for again."""
     wait = rules.backoff(seen.failures, now=now, expires_at=seen.expires_at, draw=draw)
     proves = _proves_sliding(seen, policy, sent_at)
-    after = _dated(
+    after, warnings_left = _dated(
         replace(
             _cleared(seen),
             generation=seen.generation + 1,
@@ -198,6 +204,7 @@ def _refresh_token_only(
         visible=_shown(after) != _shown(seen),
         stream=(StreamEvent.RECOVERED,) if recovered else (),
         proves_sliding=proves,
+        warnings_left=warnings_left,
     )
 
 
@@ -376,15 +383,15 @@ def _cleared(credential: Credential) -> Credential:
 
 def _dated(
     credential: Credential, policy: RefreshPolicy, *, sent_at: datetime, now: datetime, sliding: bool
-) -> Credential:
-    """Set the re-login deadline. A later deadline takes warnings back; a warning given is never given twice."""
+) -> tuple[Credential, int]:
+    """Set the re-login deadline; also how many warnings it leaves standing. A warning given is never given twice."""
     if sliding:
         policy = replace(policy, lifetime_from=rules.LifetimeFrom.ROTATION)
     deadline = rules.relogin_by(policy, login_at=credential.login_at, rotated_at=credential.rotated_at)
     if deadline is not None and policy.refresh_lifetime is not None and deadline < sent_at:
         deadline = sent_at + policy.refresh_lifetime  # this success came after that end, without a new refresh token
     reached = rules.steps_reached(policy.ladder, deadline=deadline, now=now)
-    return replace(credential, relogin_by=deadline, relogin_step=min(credential.relogin_step, reached))
+    return replace(credential, relogin_by=deadline, relogin_step=min(credential.relogin_step, reached)), reached
 
 
 def _proves_sliding(seen: Credential, policy: RefreshPolicy, sent_at: datetime) -> bool:

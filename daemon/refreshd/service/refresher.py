@@ -88,6 +88,7 @@ class Refresher:
             await self._release(attempt)
             return
         now = self._clock.now()
+        one = self._registrations[before.client]  # what it is known by now: sliding may have been proven meanwhile
         transition = settle(
             before, _unrotated(outcome, attempt), one.policy, sent_at=sent_at, now=now, draw=self._draw()
         )
@@ -202,6 +203,6 @@ class Refresher:
 
 def _unrotated(outcome: Outcome, attempt: Attempt) -> Outcome:
     """A provider that sends the same refresh token back did not rotate it."""
-    if isinstance(outcome, Refreshed) and outcome.access and outcome.refresh_token == attempt.refresh_token:
+    if isinstance(outcome, Refreshed) and outcome.refresh_token == attempt.refresh_token:
         return replace(outcome, refresh_token=None)
     return outcome

@@ -387,6 +387,14 @@ class TestRejection:
         assert isinstance(twice.event, HealingFailed)
         assert (twice.visible, twice.stream, twice.after.condemned_at) == (False, (), NOW)
 
+    def test_a_doubt_of_a_healing_is_shown_and_ends_with_its_refusal(self) -> None:
+        """A healing that got no answer is in doubt like any attempt, and Redis learns of both ends of it."""
+        condemned = refuse(credential(), "invalid_grant", "invalid_grant")
+        doubtful = apply(condemned, UNANSWERED)
+        refused = apply(doubtful.after, rejected())
+        assert [(one.after.in_doubt, one.visible) for one in (doubtful, refused)] == [(True, True), (False, True)]
+        assert refused.after.reason == Reason.REFUSED
+
     def test_a_success_heals(self) -> None:
         """A provider's own mistake is undone without a person, and everybody is told."""
         transition = apply(refuse(credential(in_doubt=True), "invalid_grant", "invalid_grant"), refreshed())
@@ -475,6 +483,11 @@ class TestRelogin:
         assert 0 <= after.relogin_step <= before.relogin_step
         if not brings_tokens(outcome):
             assert (after.relogin_step, after.relogin_by) == (before.relogin_step, before.relogin_by)
+
+    def test_a_rung_that_a_refresh_has_passed_is_left_to_the_sweep(self) -> None:
+        """A success close to the end does not swallow the warning that nobody has been given yet."""
+        late = credential(login_at=NOW - 29 * DAY - HOUR, relogin_step=1)
+        assert apply(late, refreshed()).after.relogin_step == 1
 
     def test_the_pessimistic_deadline_counts_from_the_login(self) -> None:
         """Rotations do not move a deadline that may be absolute; given warnings stay given."""

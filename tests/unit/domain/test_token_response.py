@@ -388,6 +388,7 @@ def test_a_refresh_token_beside_an_error_in_a_success_is_stored(error: str) -> N
         (b'{"refresh_token":"a\xffb","x":', "a\udcffb"),
         (b'{"refresh_token":"RT","x":"\xff', "RT"),
         (b'{"refresh_token":"' + b"x" * 20_000 + b'",', "x" * 20_000),
+        (b'{"refresh_token":"A","refresh_token":"B","x":', "B"),
         (b'{"refresh_token":"A","refresh_token":"', "A"),
         (b'{"refresh_token":"A","refresh_token":""', "A"),
         (b'{"refresh_token":"RT","x":' + b"[" * 60_000, "RT"),
@@ -412,6 +413,12 @@ def test_a_success_that_is_not_utf_8_is_still_read() -> None:
     assert (saved(within), "refresh_token_odd" in within.anomalies) == ("caf\udce9", True)
 
 
+def test_raw_control_characters_do_not_hide_an_access_token() -> None:
+    """A line break inside some text is no JSON, but no reason to ask again either."""
+    outcome = success(b'{"refresh_token":"RT","access_token":"AT","token_type":"bearer","note":"a\r\nb"}')
+    assert (saved(outcome), outcome.access is not None) == ("RT", True)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
 def test_a_byte_order_mark_does_not_hide_tokens(encoding: str) -> None:
     """Some frameworks send one."""
@@ -424,6 +431,8 @@ def test_how_a_broken_success_is_named() -> None:
     codes.append(read(200, b"{" * (MAX_BODY + 1), complete=False).code)
     assert codes == ["unreadable_success", "truncated_success", "oversized_success"]
     assert success(b'{"refresh_token":"RT",', complete=False).anomalies == ("truncated_success",)
+    twice = success(b'{"x":{"a":1,"a":1},"y":{"a":1,"a":1},"refresh_token":"RT",')
+    assert twice.anomalies == ("duplicate_keys", "unreadable_success")
 
 
 def test_a_whole_object_counts_even_if_the_connection_broke_after_it() -> None:

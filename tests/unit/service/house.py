@@ -88,9 +88,7 @@ class House:
             draw=lambda: 0.5,
             on_commit=self.publication.wake,
         )
-        self.pool = Pool(
-            self.refresher.refresh, size=32, observer=self.observer, on_free=lambda: self.scanner.wake()
-        )
+        self.pool = Pool(self.refresher.refresh, size=32, observer=self.observer, on_free=lambda: self.scanner.wake())
         self.missed_ticks = 0
         self.scanner = Scanner(
             store=self.store,  # type: ignore[arg-type]  # passes through by __getattr__

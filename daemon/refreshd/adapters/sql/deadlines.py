@@ -73,7 +73,10 @@ def count_from_rotation(
     now: datetime,
 ) -> None:
     """This client's refresh tokens slide: date all its deadlines from the last rotation and take early warnings back."""
-    deadline = c.rotated_at + literal(to_micros(lifetime), BigInteger)
+    slid = c.rotated_at + literal(to_micros(lifetime), BigInteger)
+    deadline = case(
+        (slid > c.relogin_by, slid), else_=c.relogin_by
+    )  # a token that was never rotated keeps its deadline
     first = now + max(ladder, default=timedelta(0))
     warned = case((deadline > literal(first, Instant), 0), else_=c.relogin_step)
     connection.execute(

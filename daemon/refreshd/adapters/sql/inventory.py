@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, RowMapping, and_, case, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Engine, RowMapping, and_, case, delete, func, literal, or_, select, update
 
 from refreshd.adapters.sql import statements
 from refreshd.adapters.sql.rows import RowCodec, encode_events, status_of
-from refreshd.adapters.sql.schema import client_fact, credential, fingerprint
+from refreshd.adapters.sql.schema import Instant, client_fact, credential, fingerprint
 from refreshd.domain.credential import AccessToken, Health, Status
 from refreshd.domain.events import StreamEvent
 
@@ -109,7 +109,7 @@ class Inventory:
         statement = (
             update(credential)
             .where(Selection(id=credential_id).where, c.paused == 0, c.health != Health.HELD.value, free)
-            .values(next_attempt_at=case((c.next_attempt_at < now, c.next_attempt_at), else_=now))
+            .values(next_attempt_at=case((c.next_attempt_at < now, c.next_attempt_at), else_=literal(now, Instant)))
         )
         with self._write.begin() as connection:
             return connection.execute(statement).rowcount == 1

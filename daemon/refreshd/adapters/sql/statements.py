@@ -15,11 +15,10 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.sql.dml import Update
-from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.selectable import Select
 
 from refreshd.adapters.sql.schema import SCHEDULED, Instant, credential, store
-from refreshd.domain.credential import Credential, Lane
+from refreshd.domain.credential import Lane
 
 c = credential.c
 LANES = tuple(int(lane) for lane in Lane)
@@ -44,14 +43,11 @@ _DECIDED = (
     "first_rejected_at",
     "condemned_at",
     "relogin_by",
-    "relogin_step",
     "last_outcome",
     "last_code",
     "attempted_at",
     "updated_at",
 )
-
-DECIDED_BY_SETTLE = frozenset(_DECIDED) & frozenset(Credential.__dataclass_fields__)
 
 COMMIT: Update = (
     update(credential)
@@ -70,6 +66,10 @@ COMMIT: Update = (
             else_=func.coalesce(bindparam("set_access_token", type_=LargeBinary), c.access_token),
         ),
         token_type=func.coalesce(bindparam("set_token_type", type_=String), c.token_type),
+        relogin_step=case(
+            (c.relogin_step > bindparam("warnings_left", type_=Integer), bindparam("warnings_left", type_=Integer)),
+            else_=c.relogin_step,
+        ),
         revision=c.revision + bindparam("bump", type_=BigInteger),
         unpublished_events=c.unpublished_events.op("||")(bindparam("events", type_=String)),
     )
@@ -116,7 +116,8 @@ def claim(*, probe: bool) -> Update:
     """Take up to `count` due rows of one client and lane: the write-ahead intent.
 
     A row that still has an open attempt lost its owner: it is in doubt from here on. A probe takes the row whose access token
-    expires soonest, whatever its lane.
+    expires soonest, whatever its lane, but rows that met the same wall before only in turn: one bad row must not be the probe
+    for ever.
     """
     due = select(c.id).where(
         SCHEDULED,
@@ -125,11 +126,12 @@ def claim(*, probe: bool) -> Update:
         c.next_attempt_at <= bindparam("now", type_=Instant),
         c.id.not_in(bindparam("holding", expanding=True)),
     )
-    order: ColumnElement[object] = c.expires_at.asc().nulls_last() if probe else c.next_attempt_at
+    walled = case((c.last_outcome == "misconfigured", c.attempted_at), else_=None)
+    order = (walled.asc().nulls_first(), c.expires_at.asc().nulls_last()) if probe else (c.next_attempt_at,)
     lapsed = c.attempt_id.is_not(None)
     return (
         update(credential)
-        .where(c.id.in_(due.order_by(order).limit(bindparam("count", type_=Integer))))
+        .where(c.id.in_(due.order_by(*order).limit(bindparam("count", type_=Integer))))
         .values(
             attempt_id=literal("").op("||")(bindparam("batch", type_=String)).op("||")(c.id),
             attempt_owner=bindparam("owner", type_=String),
