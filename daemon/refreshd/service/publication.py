@@ -5,6 +5,7 @@ The store knows what Redis has not seen, so an outage or a crash only delays; re
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from refreshd.domain.credential import CredentialId
@@ -106,7 +107,8 @@ class Publication:
         page = await self._store.page(after=self._republish_after, limit=BATCH)
         if page:
             self._republish_after = page[-1].id
-            await self._publish(page, pending=False)
+            # events belong to the pending pass, which marks them spent; shown here too they would be told twice
+            await self._publish([replace(one, events=()) for one in page], pending=False)
         self._republishing = len(page) == BATCH
 
     async def _publish(self, snapshots: Sequence[Snapshot], *, pending: bool) -> Sequence[Published]:

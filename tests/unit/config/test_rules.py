@@ -118,3 +118,9 @@ def test_a_rule_is_judged_although_other_values_are_wrong(tmp_path: Path) -> Non
         "scheduler.drain_timeout",
         "scheduler.spread",
     ] == [fault.path for fault in faults(tmp_path, text)]
+
+
+def test_a_rule_is_silent_about_a_value_that_is_wrong_by_itself(tmp_path: Path) -> None:
+    """It would be judged by a default that nobody wrote: here two scans of 1 s against a margin of 1.5 s."""
+    text = '[scheduler]\nscan_interval = "often"\nrefresh_before_expiry = "1.5s"'
+    assert only_fault(tmp_path, text).startswith('scheduler.scan_interval = "often"')

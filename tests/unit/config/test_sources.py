@@ -185,6 +185,14 @@ def test_credentials_of_systemd_come_before_files_beside_the_configuration(tmp_p
     assert Secret("from beside") == beside.clients["acme"].client_secret
 
 
+def test_what_systemd_does_not_hold_lies_beside_the_configuration(tmp_path: Path) -> None:
+    """A unit may load one secret and leave another where it is."""
+    (tmp_path / "credentials").mkdir()
+    write(tmp_path, "from beside", name="acme.secret")
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}
+    assert Secret("from beside") == client(tmp_path, 'client_secret_file = "acme.secret"', environ).client_secret
+
+
 def test_relative_names_belong_to_the_configuration_not_to_the_working_directory(tmp_path: Path) -> None:
     """The same file means the same everywhere."""
     write(tmp_path / "etc", "s3cret", name="acme.secret")
