@@ -44,14 +44,14 @@ demo: $(DEMO)/.complete ## watch tokens being refreshed, no setup needed; ARGS="
 
 test: $(DEV)/.complete ## set up what is missing and run the whole suite; ARGS="-k name" goes to pytest
 	@tests/components/setup
-	@$(DEV)/bin/pytest $(ARGS)
+	@$(DEV)/bin/pytest -n 3 $(ARGS)
 
 check: $(DEV)/.complete ## format, lint, types, layers and unit tests, in under a minute
 	@$(DEV)/bin/ruff format --check .
 	@$(DEV)/bin/ruff check .
 	@$(DEV)/bin/mypy
 	@$(DEV)/bin/lint-imports
-	@$(DEV)/bin/pytest -q tests/unit
+	@$(DEV)/bin/pytest -q -n 2 tests/unit
 
 lock: ## lock the requirements anew, keeping versions that still fit; ARGS=--upgrade takes the newest
 	@set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from refreshd.adapters.sql.inventory import Selection
 from refreshd.adapters.sql.schema import EPOCH, to_micros
-from refreshd.domain.credential import ClientName, Health, Lane, Reason, Status
+from refreshd.domain.credential import ClientName, CredentialId, Health, Lane, Reason, Status
 from refreshd.domain.events import StreamEvent
 from refreshd.domain.outcome import Deferred, Misconfigured, Outcome, Refreshed, Uncertain
 from refreshd.domain.secret import Secret
@@ -220,7 +221,7 @@ async def test_a_lapsed_lease_is_taken_up_in_doubt_unless_this_process_still_hol
     await bed.claim()
     later = START + LEASE + SECOND
     capacity = {ACME: Capacity(count=5, lease=LEASE)}
-    mine = await bed.store.claim_due(now=later, capacity=capacity, total=5, holding=["a"])
+    mine = await bed.store.claim_due(now=later, capacity=capacity, total=5, holding=[CredentialId("a")])
     assert () == tuple(mine.attempts)
     [taken] = await bed.claim(later)
     assert taken.credential.in_doubt
@@ -306,7 +307,7 @@ async def test_warnings_are_given_once_a_step(bed: SqliteBed) -> None:
     assert [] == await warned(23.1)
     assert [("a", 3), ("b", 3)] == sorted(await warned(29.5))
     assert [] == await warned(40)
-    snapshots = {one.id: one for one in await bed.store.unpublished(limit=9)}
+    snapshots = {str(one.id): one for one in await bed.store.unpublished(limit=9)}
     assert (True, 3) == (snapshots["a"].relogin_soon, snapshots["a"].revision)
     bed.add(grant(token="again"), replace=True, now=START + timedelta(days=29.5))
     assert 0 == bed.row("a")["relogin_step"]
@@ -419,7 +420,7 @@ def test_doubles_within_one_file_are_refused(bed: SqliteBed) -> None:
 
 async def test_marking_due_respects_doubt_confirmation_and_leases(bed: SqliteBed) -> None:
     """An operator's wish shortens a plan and a back-off, never a wait that protects the login."""
-    dated = {"access_token": Secret("at"), "issued_at": START, "expires_at": START + HOUR}
+    dated: dict[str, Any] = {"access_token": Secret("at"), "issued_at": START, "expires_at": START + HOUR}
     bed.add(*(grant(name, **dated) for name in "abcde"))
     bed.edit("b", in_doubt=1)
     bed.edit("c", rejections=1)

@@ -294,7 +294,7 @@ class TestNothingWasSent:
             listener.listen(0)
             for _ in range(4):
                 filler = stack.enter_context(socket.socket())
-                filler.setblocking(False)
+                filler.settimeout(0)
                 filler.connect_ex(listener.getsockname())
             url = f"http://127.0.0.1:{listener.getsockname()[1]}/token"
             assert ("deferred", "connect_deadline") == kind(await ask(client_of(url, request_timeout=SHORT)))

@@ -19,6 +19,11 @@ def tokens(redis: Any, ids: list[str]) -> dict[str, dict[str, str]]:
     return {name: fields for name, fields in found.items() if "access_token" in fields}
 
 
+def stream(redis: Any) -> list[dict[str, str]]:
+    """The entries of the event stream, oldest first."""
+    return [fields for _, fields in redis.xrange("refreshd:events")]
+
+
 def test_sigterm_in_the_middle_of_slow_refreshes_loses_nothing(
     install: Install, oidc: OidcServer, redis_server: RedisServer
 ) -> None:
@@ -123,7 +128,7 @@ def test_switches_are_seen_within_a_moment(install: Install, redis_server: Redis
         installation.command("remove", "basic/0002")
         until(lambda: "status" not in client.hgetall("refreshd:status:basic/0002"), seconds=3, what="removed")
         assert 1 == installation.run("show", "basic/0002").returncode
-        events = [fields["type"] for _, fields in client.xrange("refreshd:events")]
+        events = [fields["type"] for fields in stream(client)]
         assert {"paused", "resumed", "removed", "refreshed"} == set(events)
         assert '"event": "token.read"' in (installation.directory / "audit.log").read_text()
         assert 2 == len(installation.views())
@@ -159,7 +164,7 @@ def test_a_dead_login_is_flagged_and_a_new_one_brings_it_back(
         until(lambda: tokens(client, ["basic/0000"]), seconds=5, what="published again")
         assert generation < int(client.hget("refreshd:token:basic/0000", "generation") or 0)
         assert [] == client.zrange("refreshd:relogin", 0, -1)
-        events = [fields["type"] for _, fields in client.xrange("refreshd:events") if fields["id"] == "basic/0000"]
+        events = [fields["type"] for fields in stream(client) if fields["id"] == "basic/0000"]
         assert "relogin_required" in events
         assert "recovered" in events
 
@@ -185,7 +190,7 @@ def test_logins_near_their_end_are_flagged_once_a_step(install: Install, redis_s
         until(lambda: len(tokens(client, ["near", "far"])) == 2, seconds=10, what="tokens")
         time.sleep(6)
         assert 1 == len(daemon.events("credential.relogin_soon"))
-        kinds = [fields["type"] for _, fields in client.xrange("refreshd:events") if fields["id"] == "near"]
+        kinds = [fields["type"] for fields in stream(client) if fields["id"] == "near"]
         assert 1 == kinds.count("relogin_soon")
     assert {"near": True, "far": False} == {name: view["relogin_soon"] for name, view in installation.views().items()}
 

@@ -88,7 +88,7 @@ class House:
             draw=lambda: 0.5,
             on_commit=self.publication.wake,
         )
-        self.pool = Pool(self.refresher.refresh, size=32, observer=self.observer, on_free=lambda: self.scanner.wake())
+        self.pool = Pool(self.refresher.refresh, size=32, observer=self.observer, on_free=lambda: self.scanner.wake())  # noqa: PLW0108 - made below
         self.missed_ticks = 0
         self.scanner = Scanner(
             store=self.store,  # type: ignore[arg-type]  # passes through by __getattr__
