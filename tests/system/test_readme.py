@@ -71,7 +71,7 @@ def test_ten_minutes_from_nothing_to_a_token(tmp_path: Path, oidc: OidcServer, r
     )
     log = tmp_path / "refreshd.log"
     assert 0 == done.returncode, done.stdout + done.stderr + (log.read_text() if log.exists() else "")
-    token = redis_server.client().hget("refreshd:token:acme/1", "access_token")
+    token = str(redis_server.client().hget("refreshd:token:acme/1", "access_token") or "")
     print(f"the README's path took {time.monotonic() - began:.1f} s")
     assert token
     assert token in done.stdout
