@@ -37,6 +37,7 @@ class RedisPublisher:
         self._redis = Redis.from_url(
             url.reveal(),
             decode_responses=True,
+            encoding_errors="surrogatepass",  # one odd token must not fail the whole batch
             protocol=2,
             socket_connect_timeout=CONNECT_TIMEOUT,
             socket_timeout=SOCKET_TIMEOUT,
@@ -81,11 +82,13 @@ class RedisPublisher:
         async with _reachable():
             answers = await self._compare_and_set(writes)
             results = _results(answers, spans)
+            shown = (Published.WRITTEN, Published.SAME)
             await self._announce_changes(
-                [one for one, result in zip(snapshots, results, strict=True) if result is not Published.STALE]
+                [one for one, result in zip(snapshots, results, strict=True) if result in shown]
             )
-        if snapshots and all(result is Published.FAILED for result in results):
-            raise PublisherUnavailable(f"every write was refused: {_first_error(answers)}")
+        refusal = _refusal(answers)
+        if refusal and all(result is Published.FAILED for result in results):
+            raise PublisherUnavailable(f"every write was refused: {refusal}")
         return results
 
     async def _compare_and_set(self, writes: Sequence[Write]) -> Sequence[object]:
@@ -145,5 +148,7 @@ def _results(answers: Sequence[object], spans: Sequence[int]) -> list[Published]
     return results
 
 
-def _first_error(answers: Sequence[object]) -> str:
-    return next((str(answer).splitlines()[0] for answer in answers if isinstance(answer, Exception)), "unknown")
+def _refusal(answers: Sequence[object]) -> str:
+    """The first error that is the server's, not one key's; "" when there is none."""
+    errors = (str(answer).splitlines()[0] for answer in answers if isinstance(answer, Exception))
+    return next((error for error in errors if not error.startswith("WRONGTYPE")), "")
