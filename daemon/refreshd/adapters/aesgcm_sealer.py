@@ -64,7 +64,9 @@ def parse_key_ring(text: str, *, source: str) -> KeyRing:
         if length != KEY_BYTES:
             raise KeyRingFault(f"{source}, line {number}: the key is not 32 bytes of base64; {advice}")
         if key_id in keys:
-            raise KeyRingFault(f"{source}, line {number}: the key id {key_id} stands twice")
+            raise KeyRingFault(
+                f"{source}, line {number}: the key id {key_id} stands twice; remove one of the two lines"
+            )
         keys[key_id] = Secret(encoded)
     if not keys:
         raise KeyRingFault(f"{source} holds no key; `refreshd keys new` makes one")

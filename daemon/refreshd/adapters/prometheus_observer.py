@@ -78,8 +78,9 @@ class PrometheusObserver:
     def _on_rare(self, event: Event) -> None:
         match event:
             case ClientSuspended():
-                cause = event.cause if event.cause in CAUSES else "wrong_endpoint"
-                self._suspended[event.client, cause].set(1)
+                known = event.cause if event.cause in CAUSES else "wrong_endpoint"
+                for cause in CAUSES:
+                    self._suspended[event.client, cause].set(int(cause == known))
             case ClientResumed():
                 for cause in CAUSES:
                     self._suspended[event.client, cause].set(0)

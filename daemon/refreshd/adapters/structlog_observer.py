@@ -38,14 +38,14 @@ QUIET = (
     "redis",
 )
 _SECRET_NAME = re.compile(
-    r"^(access_?token|refresh_?token|id_?token|client_?secret|password|authorization|code_?verifier|api_?key)$",
+    r"(?:^|[_-])(token|(access|refresh|id)token|(client)?secret|password|authorization|(code[_-]?)?verifier|api[_-]?key|cookie)$",
     re.IGNORECASE,
 )
 _SECRET_TEXT = re.compile(
     r"((?:access_token|refresh_token|client_secret|password|code_verifier|code)\W{1,4}|(?:Bearer|Basic)\s+)[^\s\"'&,}]+",
     re.IGNORECASE,
 )
-_URL_PASSWORD = re.compile(r"(\w+://[^\s/:@]*:)[^\s/@]+@")
+_URL_PASSWORD = re.compile(r"(\w+://[^\s/:@]*:)[^\s/]+@")  # up to the last @: a password may hold one
 
 
 def configure_logging(*, format: str, level: str, stream: BinaryIO | None = None) -> None:  # noqa: A002 - the setting's name
@@ -79,6 +79,8 @@ def configure_logging(*, format: str, level: str, stream: BinaryIO | None = None
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
+    # a line that cannot be formatted would be printed with its arguments, past redaction
+    logging.raiseExceptions = False
 
 
 def redact(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -111,7 +113,7 @@ class StructlogObserver:
             case RefreshUncertain(shared=True):
                 return "error"  # somebody else uses our token
             case RefreshDeferred() | RefreshUncertain():
-                return event.level if self._first(event.name, event.client) else "debug"
+                return event.level if self._first("refresh", event.client) else "debug"  # one outage has many faces
             case StoreFailed():
                 return event.level if self._first(event.name, event.doing) else "debug"
             case ResponsesUnpersisted(count=0):
@@ -152,15 +154,25 @@ def _plain(value: object) -> object:
 
 
 def _redacted(key: str, value: object) -> object:
-    if isinstance(value, Secret) or _SECRET_NAME.match(key):
+    if isinstance(value, Secret) or _SECRET_NAME.search(key):
         return "***"
-    if isinstance(value, str):
-        return _URL_PASSWORD.sub(r"\1***@", _SECRET_TEXT.sub(r"\1***", value))
-    if isinstance(value, Mapping):
-        return {name: _redacted(str(name), item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_redacted(key, item) for item in value]
-    return value
+    match value:
+        case str():
+            return _clean(value)
+        case bytes():
+            return _clean(value.decode("utf-8", "replace"))
+        case Mapping():
+            return {_clean(str(name)): _redacted(str(name), item) for name, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_redacted(key, item) for item in value]
+        case _:
+            return value  # numbers and dates as they are; anything else meets `_clean` in the renderer
+
+
+def _clean(value: object) -> str:
+    """Text without what looks like a secret, and without half characters, which no line can hold."""
+    text = _URL_PASSWORD.sub(r"\1***@", _SECRET_TEXT.sub(r"\1***", str(value)))
+    return text.encode("utf-8", "replace").decode()
 
 
 def _without_locals(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -174,7 +186,11 @@ def _without_locals(_logger: object, _method: str, entry: MutableMapping[str, An
 
 
 def _json(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> bytes:
-    return orjson.dumps(entry, default=str, option=orjson.OPT_NON_STR_KEYS)
+    option = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
+    try:
+        return orjson.dumps(entry, default=_clean, option=option)
+    except TypeError:  # an integer beyond 64 bits: better a plain line than none
+        return orjson.dumps({_clean(name): _clean(value) for name, value in entry.items()})
 
 
 def _console() -> structlog.typing.Processor:

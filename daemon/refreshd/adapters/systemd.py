@@ -1,10 +1,10 @@
-"""systemd's notify protocol as an observer: ready, stopping, and a watchdog ping each time the scan loop came round."""
+"""systemd's notify protocol as an observer: ready and stopping; and the watchdog's ping, which means as much as `/livez`."""
 
 import contextlib
 import socket
 from collections.abc import Mapping
 
-from refreshd.domain.events import DaemonDraining, DaemonReady, Event, FiguresTaken, ScanFinished, StoreFailed
+from refreshd.domain.events import DaemonDraining, DaemonReady, Event, FiguresTaken
 
 
 class SystemdNotifier:
@@ -20,13 +20,15 @@ class SystemdNotifier:
                 self._notify(f"READY=1\nSTATUS=ready, listening on {event.listen}")
             case DaemonDraining():
                 self._notify(f"STOPPING=1\nSTATUS=draining, {event.in_flight} requests in flight")
-            case ScanFinished() | StoreFailed(doing="claim"):
-                self._notify("WATCHDOG=1")
             case FiguresTaken(figures=figures):
                 stored = sum(sum(one.by_status.values()) for one in figures.clients.values())
                 self._notify(f"STATUS={stored} credentials, {figures.due} due")
             case _:
                 pass
+
+    def alive(self) -> None:
+        """To be called while the daemon is live, also when nothing can be scanned: a full pool, a failing store, a drain."""
+        self._notify("WATCHDOG=1")
 
     def _notify(self, text: str) -> None:
         if not self._address:

@@ -5,7 +5,7 @@ import os
 import signal
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -22,7 +22,8 @@ def register(app: typer.Typer) -> None:
 
 
 def run(context: typer.Context) -> None:
-    """Run the daemon in the foreground until SIGTERM or SIGINT, then drain."""
+    """Run the daemon in the foreground until SIGTERM, SIGINT or a hangup, then drain."""
+    signal.signal(signal.SIGTERM, _stop_starting)
     loaded = load_settings(context)
     settings = loaded.settings
     from refreshd.adapters.process import forbid_core_dumps  # noqa: PLC0415
@@ -47,9 +48,15 @@ async def _run(settings: "Settings", opened: "OpenStore") -> int:
 
     async with daemon(settings, opened, os.environ) as supervisor:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, supervisor.stop, number.name)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                loop.add_signal_handler(number, supervisor.stop, number.name)
         return await supervisor.run()
+
+
+def _stop_starting(_number: int, _frame: object) -> NoReturn:
+    """Before the drain can be asked for nothing was sent. As process 1 of a container the signal would else be ignored."""
+    raise SystemExit(0)
 
 
 def healthcheck(context: typer.Context) -> None:

@@ -37,6 +37,7 @@ def token(
     """Print the current access token, for scripts. With too little life left, ask the daemon for a new one and wait."""
     settings = load_settings(context).settings
     least, patience = timedelta(seconds=seconds(min_valid)), seconds(wait)
+    asker = os.getuid()  # before root becomes the store's owner
     with store_of(settings) as opened:
         view = view_of(opened.inventory, credential_id)
         if view.status != "active":
@@ -46,7 +47,7 @@ def token(
             found = _wait_for_token(opened.inventory, settings, credential_id, least, patience)
         from refreshd.adapters.audit_log import AuditLog  # noqa: PLC0415
 
-        AuditLog(opened.engines.path).token_read(credential_id, by=os.getuid(), at=now())
+        AuditLog(opened.engines.path).token_read(credential_id, by=asker, at=now())
     if as_json:
         print_json(
             {

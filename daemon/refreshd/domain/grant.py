@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from refreshd.domain.credential import CREDENTIAL_ID, ClientName, CredentialId
 from refreshd.domain.secret import Secret
 
+_END_OF_TIME = datetime(3000, 1, 1, tzinfo=UTC)  # a lifetime must fit behind every instant, or no answer can be settled
+
 
 class GrantRefused(ValueError):  # noqa: N818 - reads as what it says
     """This entry cannot be imported; the text says why and what to do, and holds no token."""
@@ -76,7 +78,7 @@ def read_instant(value: object, name: str) -> datetime:
         at = _as_instant(value)
     except (ValueError, OverflowError, OSError):  # no date, or one that no calendar holds
         at = None
-    if at is not None:
+    if at is not None and at < _END_OF_TIME:
         return at
     raise GrantRefused(f"{name} must be Unix seconds or an ISO 8601 instant with its zone, like 2026-05-01T12:00:00Z")
 

@@ -31,11 +31,14 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """What a scan may start now; `held`: due rows whose refresh token could not be decrypted. `more`: work was left."""
+    """What a scan may start now.
+
+    `held`: due rows whose refresh token could not be decrypted. `more`: clients of whom work may be left.
+    """
 
     attempts: Sequence[Attempt]
     held: Sequence[CredentialHeld] = ()
-    more: bool = False
+    more: frozenset[ClientName] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from refreshd.domain.credential import CredentialId
+from refreshd.domain.credential import CredentialId, Status
 from refreshd.domain.events import (
     ForeignKeys,
     PublishedBatch,
@@ -25,6 +25,9 @@ from refreshd.ports.store import Store, StoreUnavailable
 BATCH = 200
 RECONNECT_AFTER = 0.5
 CHECK_EVERY = timedelta(seconds=5)
+# What Redis keeps of a removal lives a day. Shown again on the second day it would outlive the row, whose id may then be
+# imported anew with counters that start at 1 and lose against it.
+SHOW_REMOVAL = timedelta(hours=24)
 
 
 class Publication:
@@ -107,8 +110,12 @@ class Publication:
         page = await self._store.page(after=self._republish_after, limit=BATCH)
         if page:
             self._republish_after = page[-1].id
+            oldest = self._clock.now() - SHOW_REMOVAL
             # events belong to the pending pass, which marks them spent; shown here too they would be told twice
-            await self._publish([replace(one, events=()) for one in page], pending=False)
+            due = [
+                replace(one, events=()) for one in page if one.status is not Status.REMOVED or one.updated_at > oldest
+            ]
+            await self._publish(due, pending=False)
         self._republishing = len(page) == BATCH
 
     async def _publish(self, snapshots: Sequence[Snapshot], *, pending: bool) -> Sequence[Published]:
@@ -129,7 +136,11 @@ class Publication:
                 same=sum(result is Published.SAME for result in results),
                 stale=sum(result is Published.STALE for result in results),
                 failed=sum(result is Published.FAILED for result in results),
-                lags=tuple((now - one.updated_at).total_seconds() for one in snapshots) if pending else (),
+                lags=tuple(
+                    (now - one.updated_at).total_seconds()
+                    for one, result in zip(snapshots, results, strict=True)
+                    if pending and result is Published.WRITTEN
+                ),
             )
         )
         return results

@@ -40,7 +40,10 @@ class Registration:
 
 
 class Refresher:
-    """Presents refresh tokens. `unpersisted` counts answers that the store has not taken yet (protocol R6)."""
+    """Presents refresh tokens.
+
+    `storing` counts answers on their way into the store, `unpersisted` those that it has refused so far (protocol R6).
+    """
 
     def __init__(
         self,
@@ -65,20 +68,21 @@ class Refresher:
         self._draw = draw
         self._on_commit = on_commit
         self._short_lived: set[ClientName] = set()
+        self.storing = 0
         self.unpersisted = 0
 
     async def refresh(self, attempt: Attempt, claimed_at: float) -> None:
         """Carry one attempt through. `claimed_at`: boottime from before its claim was committed."""
         before = attempt.credential
         one = self._registrations[before.client]
-        sent_at = self._clock.now()
+        sent_at, began = self._clock.now(), self._clock.monotonic()
         outcome: Outcome | None = None
         try:
             outcome = await self._endpoint.refresh(
                 one.client,
                 attempt.refresh_token,
                 before.scope,
-                may_send=lambda: self._may_send(one.policy, claimed_at),
+                may_send=lambda: self._may_send(one.policy, claimed_at, began),
             )
         except NotSent:
             pass
@@ -92,13 +96,21 @@ class Refresher:
         transition = settle(
             before, _unrotated(outcome, attempt), one.policy, sent_at=sent_at, now=now, draw=self._draw()
         )
-        verdict = await self._commit(attempt, transition)
+        self.storing += 1
+        try:
+            verdict = await self._commit(attempt, transition)
+        finally:
+            self.storing -= 1
         self._observer.on_event(RequestFinished(client=before.client, outcome=label(outcome), duration=now - sent_at))
         await self._tell(attempt, transition, verdict, one)
 
-    def _may_send(self, policy: RefreshPolicy, claimed_at: float) -> bool:
-        """The last look before the first byte: no drain began, and the lease still covers the request and its commit."""
-        needed = (policy.request_timeout + policy.commit_timeout).total_seconds()
+    def _may_send(self, policy: RefreshPolicy, claimed_at: float, began: float) -> bool:
+        """The last look before the first byte: no drain began, and the lease still covers the request and its commit.
+
+        The total deadline runs since `began` (monotonic): what connecting took is no longer needed.
+        """
+        rest = max(0.0, policy.request_timeout.total_seconds() - (self._clock.monotonic() - began))
+        needed = rest + policy.commit_timeout.total_seconds()
         used = self._clock.boottime() - claimed_at
         return not self._health.draining and used + needed <= policy.lease.total_seconds()
 

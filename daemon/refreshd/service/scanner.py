@@ -43,7 +43,7 @@ class Scanner:
         self._on_missed_tick = on_missed_tick
         self._event = asyncio.Event()
         self._ticked_at = clock.monotonic()
-        self._more = False
+        self._more: frozenset[ClientName] = frozenset()
 
     def tick(self) -> None:
         self._ticked_at = self._clock.monotonic()
@@ -70,14 +70,16 @@ class Scanner:
         capacity = self._throttle.capacity()
         room = min(self._pool.free, sum(one.count for one in capacity.values()))
         claimed_at = self._clock.boottime()
-        if room <= 0 or self._blocked():
-            # nothing can start; with an answer waiting for a failing store nothing may: its row must not be claimed again
-            self._health.scanned(store_answered=not self._blocked())
+        if self._blocked():  # an answer waits for a failing store: its row must not be claimed again
+            self._health.scanned(store_answered=False)
+            return
+        if room <= 0:
+            self._finished(0)
             return
         try:
             claims = await self._claim(capacity)
         except StoreUnavailable as exc:
-            self._more = False
+            self._more = frozenset()
             self._health.scanned(store_answered=False)
             self._observer.on_event(StoreFailed(doing="claim", error=str(exc)))
             return
@@ -86,9 +88,13 @@ class Scanner:
             self._pool.start(attempt, claimed_at=claimed_at)
         for event in claims.held:
             self._observer.on_event(event)
-        self._more = claims.more
+        asked = {client for client, one in capacity.items() if one.count > 0}
+        self._more = (self._more - asked) | claims.more  # who could not be asked now still waits
+        self._finished(len(claims.attempts))
+
+    def _finished(self, claimed: int) -> None:
         self._health.scanned(store_answered=True)
-        self._observer.on_event(ScanFinished(at=self._clock.now(), claimed=len(claims.attempts)))
+        self._observer.on_event(ScanFinished(at=self._clock.now(), claimed=claimed))
 
     async def _claim(self, capacity: Mapping[ClientName, Capacity]) -> Claims:
         now = self._clock.now()

@@ -84,6 +84,8 @@ class Supervisor:
         for root in roots:
             root.cancel()
         await asyncio.wait(roots)
+        if any(root.get_name() == "publication" and not root.cancelled() for root in roots):
+            return  # it ended by a fault of ours, which a last round would only meet again
         try:
             async with asyncio.timeout(FLUSH_TIMEOUT):
                 await self._publication.flush()
@@ -94,6 +96,6 @@ class Supervisor:
         """Bounded by the drain's limit, but never left while an answer is not stored (protocol R6)."""
         drained = asyncio.create_task(self._pool.drained(), name="drain")
         await asyncio.wait({drained}, timeout=self._drain_timeout)
-        while self._refresher.unpersisted and not drained.done():
+        while self._refresher.storing and not drained.done():
             await asyncio.wait({drained}, timeout=1.0)
         drained.cancel()

@@ -24,6 +24,7 @@ class _State:
     tokens: float
     filled_at: float
     in_flight: int = 0
+    started: int = 0
     breaker: Breaker = field(default_factory=Breaker)
 
 
@@ -42,14 +43,19 @@ class Throttle:
         self._leases = leases
         self._clock = clock
         self._observer = observer
+        self._starts = 0
         start = clock.monotonic()
         self._states = {name: _State(tokens=_burst(limit), filled_at=start) for name, limit in limits.items()}
 
     def capacity(self) -> dict[ClientName, Capacity]:
-        """What may start now, a client each; 0 for a suspended one, so that it hides nobody."""
+        """What may start now, a client each; 0 for a suspended one, so that it hides nobody.
+
+        Who started longest ago comes first: a client whose provider hangs must not take every slot that becomes free.
+        """
         now = self._clock.now()
         room: dict[ClientName, Capacity] = {}
-        for name, limit in self._limits.items():
+        for name in sorted(self._limits, key=lambda name: self._states[name].started):
+            limit = self._limits[name]
             state = self._fill(name, limit)
             free = max(0, min(limit.max_in_flight - state.in_flight, int(state.tokens)))
             count = rules.allowance(state.breaker, free, in_flight=state.in_flight, now=now)
@@ -71,6 +77,8 @@ class Throttle:
         state = self._states[client]
         state.tokens -= 1
         state.in_flight += 1
+        self._starts += 1
+        state.started = self._starts
         self._observer.on_event(InFlightChanged(client=client, in_flight=state.in_flight))
 
     def finished(self, client: ClientName, outcome: Outcome | None, *, sent_at: datetime) -> None:

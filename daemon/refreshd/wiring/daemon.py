@@ -36,6 +36,7 @@ from refreshd.wiring.registrations import limits_of, load_of, registrations
 from refreshd.wiring.store import OpenStore
 
 HOUSEKEEPING_EVERY = timedelta(seconds=5)
+HEARTBEAT_EVERY = timedelta(seconds=1)
 CLOCK_AHEAD = timedelta(days=1)
 
 
@@ -45,12 +46,13 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
     clock = SystemClock()
     registered = _proven(registrations(settings), opened)
     instance = uuid4().hex
+    systemd = SystemdNotifier(environ)
     metrics = PrometheusObserver(tuple(registered), version=__version__, key_ids=opened.sealer.key_ids)
     observer = Observers(
         [
             StructlogObserver(clock=clock, successes=settings.log.successes),
             metrics,
-            SystemdNotifier(environ),
+            systemd,
         ]
     )
     scheduler = settings.scheduler
@@ -148,6 +150,7 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
         ticker.every(scheduler.scan_interval, scanner.tick)
         ticker.every(scheduler.scan_interval, publication.wake)
         ticker.every(HOUSEKEEPING_EVERY, housekeeping.tick)
+        ticker.every(HEARTBEAT_EVERY, lambda: systemd.alive() if health.live else None)
         await stack.enter_async_context(ticker)
         observer.on_event(DaemonReady(listen=http.address))
         yield Supervisor(

@@ -2,21 +2,28 @@
 
 import fcntl
 import os
+import re
+import sqlite3
 import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import OperationalError
 
 from refreshd.domain.refusal import Refusal
 
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "glusterfs"})
 _NETWORK_FUSE = ("fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.ceph", "fuse.rclone")
+_MOUNTS = Path("/proc/self/mountinfo")
 _PRIVATE = stat.S_IRUSR | stat.S_IWUSR
+LOCK_TRIES = 20
+LOCK_AGAIN = 0.01  # seconds
 
 
 class StoreRefused(Refusal):
@@ -44,15 +51,16 @@ class RunLock:
         self._descriptor: int | None = None
 
     def __enter__(self) -> Self:
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as exc:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE)
+        except OSError as exc:
+            raise StoreRefused(f"the lock {self._path} cannot be opened: {exc.strerror}") from exc
+        if not _locked(descriptor):
             owner = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
             raise StoreRefused(
                 f"another refreshd (process {owner}) already runs on {self._path.with_suffix('')}; stop it first"
-            ) from exc
+            )
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         self._descriptor = descriptor
@@ -72,6 +80,8 @@ class RunLock:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
+        except OSError as exc:
+            raise StoreRefused(f"the lock {self._path} cannot be opened: {exc.strerror}") from exc
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -79,6 +89,18 @@ class RunLock:
         finally:
             os.close(descriptor)
         return False
+
+
+def _locked(descriptor: int) -> bool:
+    """Take the lock. A command that only looks whether a daemon runs (`is_held`) has it for an instant: look again."""
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOCK_AGAIN)
+        else:
+            return True
+    return False
 
 
 def sqlite_path(url: str) -> Path:
@@ -89,7 +111,7 @@ def sqlite_path(url: str) -> Path:
     return Path(parsed.database).absolute()
 
 
-def prepare_file(path: Path) -> None:
+def prepare_file(path: Path, mounts: Path = _MOUNTS) -> None:
     """Make directory and file, refuse network file systems and files that others can read.
 
     WAL needs memory shared between processes of one host, so a network file system would corrupt the store.
@@ -98,7 +120,7 @@ def prepare_file(path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
         raise StoreRefused(f"cannot make the directory {path.parent}: {exc.strerror}") from exc
-    kind = filesystem_of(path.parent)
+    kind = filesystem_of(path.parent, mounts)
     if kind in _NETWORK or kind.startswith(_NETWORK_FUSE):
         raise StoreRefused(
             f"{path} lies on a network file system ({kind}), where SQLite loses data; choose a local disk in store.url"
@@ -112,19 +134,26 @@ def prepare_file(path: Path) -> None:
         raise StoreRefused(f"the store {path} cannot be opened: {exc.strerror}") from exc
 
 
-def filesystem_of(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
+def filesystem_of(path: Path, mounts: Path = _MOUNTS) -> str:
     """The type of the file system that holds `path`, "" where the system does not tell (not Linux)."""
     if not mounts.exists():
         return ""
     best, found = -1, ""
     resolved = str(path.resolve())
-    for line in mounts.read_text().splitlines():
+    for line in os.fsdecode(mounts.read_bytes()).split("\n"):
         left, _, right = line.partition(" - ")
-        point = left.split()[4].encode().decode("unicode_escape")
+        if not right:
+            continue
+        point = _unescaped(left.split()[4])
         inside = resolved == point or resolved.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= best:
             best, found = len(point), right.split()[0]
     return found
+
+
+def _unescaped(point: str) -> str:
+    """The kernel writes space, tab, newline and backslash of a mount point in octal."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), point)
 
 
 @contextmanager
@@ -142,15 +171,10 @@ def _engine(url: str, busy_timeout: timedelta, *, begin: str, pragmas: tuple[str
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves; the driver's own guesses split transactions
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout={int(busy_timeout.total_seconds() * 1000)}")
-        mode = cursor.execute("PRAGMA journal_mode=WAL").fetchone()[0]
-        cursor.execute("PRAGMA synchronous=FULL")
-        full = cursor.execute("PRAGMA synchronous").fetchone()[0]
-        for pragma in pragmas:
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+        try:
+            mode, full = _prepare_connection(connection, busy_timeout, pragmas)
+        except sqlite3.Error as exc:  # not a database, locked: SQLAlchemy passes a listener's exceptions on as they are
+            raise OperationalError("PRAGMA", None, exc) from None
         if (mode, full) != ("wal", 2):
             raise StoreRefused(f"SQLite did not accept WAL with synchronous=FULL (got {mode}, {full}); another disk?")
 
@@ -159,3 +183,16 @@ def _engine(url: str, busy_timeout: timedelta, *, begin: str, pragmas: tuple[str
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _prepare_connection(connection: Any, busy_timeout: timedelta, pragmas: tuple[str, ...]) -> tuple[str, int]:
+    """Returns the journal mode and the synchronous level that SQLite says it now has."""
+    connection.isolation_level = None  # we say BEGIN ourselves; the driver's own guesses split transactions
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(f"PRAGMA busy_timeout={int(busy_timeout.total_seconds() * 1000)}")
+        mode = cursor.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+        cursor.execute("PRAGMA synchronous=FULL")
+        full = cursor.execute("PRAGMA synchronous").fetchone()[0]
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+    return mode, full

@@ -130,6 +130,7 @@ class Inventory:
             "next_attempt_at": None,
             "relogin_by": None,
             "in_doubt": 0,
+            "paused": 0,
             "scope": "",
             "removed_at": now,
         }

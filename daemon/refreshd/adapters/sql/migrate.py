@@ -1,5 +1,6 @@
 """Bringing the schema up to date. Alembic is loaded only when there is something to do."""
 
+import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -67,7 +68,11 @@ def _copy(engines: SqlEngines, now: datetime) -> Path:
         raw = connection.connection.driver_connection
         if raw is None:
             raise StoreRefused("the store could not be copied before its migration")
-        raw.execute("PRAGMA query_only=OFF")
-        raw.execute("VACUUM INTO ?", (str(target),))
-        raw.execute("PRAGMA query_only=ON")
+        try:
+            raw.execute("PRAGMA query_only=OFF")
+            raw.execute("VACUUM INTO ?", (str(target),))
+        except sqlite3.Error as exc:
+            raise StoreRefused(f"the store could not be copied to {target} before its migration: {exc}") from exc
+        finally:
+            raw.execute("PRAGMA query_only=ON")
     return target

@@ -23,7 +23,7 @@ from refreshd.domain.figures import Figures
 from refreshd.domain.settle import Transition
 from refreshd.ports.publisher import Snapshot
 from refreshd.ports.sealer import Undecryptable
-from refreshd.ports.store import Attempt, Capacity, Claims, Committed, Conflict
+from refreshd.ports.store import Attempt, Capacity, Claims, Committed, Conflict, StoreUnavailable
 
 c = credential.c
 
@@ -35,6 +35,9 @@ class _Commit:
     now: datetime
 
 
+_Batch = list[tuple[_Commit, asyncio.Future[Committed | Conflict]]]
+
+
 class SqlStore:
     """`Store` on SQLAlchemy Core. `owner` names this process in the attempts that it opens."""
 
@@ -44,7 +47,7 @@ class SqlStore:
         self._owner = owner
         self._writer = StoreThread(engines.write, "store-write")
         self._reader = StoreThread(engines.read, "store-read")
-        self._waiting: list[tuple[_Commit, asyncio.Future[Committed | Conflict]]] = []
+        self._waiting: _Batch = []
         self._committer: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -163,6 +166,7 @@ class SqlStore:
         holding: Collection[CredentialId],
     ) -> Claims:
         rows: list[RowMapping] = []
+        more: set[ClientName] = set()
         for client, room in capacity.items():
             wanted = min(room.count, total - len(rows))
             for lane in statements.LANES:
@@ -182,11 +186,16 @@ class SqlStore:
                     values.pop("b_lane")
                 taken = connection.execute(statements.claim(probe=room.probe), values).mappings().all()
                 rows.extend(taken)
-                wanted = 0 if room.probe else wanted - len(taken)
-        rooms = sum(room.count for room in capacity.values())
-        return self._attempts(connection, rows, now, more=len(rows) >= min(total, rooms))
+                wanted -= len(taken)
+                if room.probe:
+                    break
+            if wanted <= 0:  # it got all it could take, or nothing was left for it
+                more.add(client)
+        return self._attempts(connection, rows, now, more=frozenset(more))
 
-    def _attempts(self, connection: Connection, rows: Sequence[RowMapping], now: datetime, *, more: bool) -> Claims:
+    def _attempts(
+        self, connection: Connection, rows: Sequence[RowMapping], now: datetime, *, more: frozenset[ClientName]
+    ) -> Claims:
         attempts: list[Attempt] = []
         held: list[CredentialHeld] = []
         for row in rows:
@@ -212,15 +221,27 @@ class SqlStore:
         """Group commit: what arrived while the last transaction ran shares the next one; alone, nothing waits."""
         while self._waiting:
             batch, self._waiting = self._waiting, []
-            commits = [commit for commit, _ in batch]
             try:
-                results = await self._writer.run(partial(self._commit, commits=commits))
-            except Exception as exc:  # noqa: BLE001 - each waiter gets it: StoreUnavailable to retry, anything else is a bug
+                await self._commit_batch(batch)
+            except StoreUnavailable as exc:
                 _fail(batch, exc)
-                continue
-            for (_, future), result in zip(batch, results, strict=True):
-                if not future.done():
-                    future.set_result(result)
+            except Exception as exc:  # noqa: BLE001 - whatever it is, no answer is dropped for it (protocol R6)
+                await self._commit_each(batch, StoreUnavailable(type(exc).__name__))
+
+    async def _commit_batch(self, batch: _Batch) -> None:
+        results = await self._writer.run(partial(self._commit, commits=[commit for commit, _ in batch]))
+        for (_, future), result in zip(batch, results, strict=True):
+            if not future.done():
+                future.set_result(result)
+
+    async def _commit_each(self, batch: _Batch, fault: StoreUnavailable) -> None:
+        """One commit that cannot even be tried must not take its neighbours down."""
+        for one in batch if len(batch) > 1 else ():
+            try:
+                await self._commit_batch([one])
+            except Exception:  # noqa: BLE001 - told apart above; this one keeps its answer and asks again
+                _fail([one], fault)
+        _fail(batch, fault)
 
     def _commit(self, connection: Connection, commits: Sequence[_Commit]) -> Sequence[Committed | Conflict]:
         rows = [
@@ -268,7 +289,7 @@ def _hold(connection: Connection, row: RowMapping, now: datetime) -> CredentialH
     return CredentialHeld(id=row["id"], client=row["client"], generation=row["generation"], reason=Reason.UNDECRYPTABLE)
 
 
-def _fail(batch: Sequence[tuple[_Commit, asyncio.Future[Committed | Conflict]]], exc: Exception) -> None:
+def _fail(batch: _Batch, exc: Exception) -> None:
     for _, future in batch:
         if not future.done():
             future.set_exception(exc)
