@@ -1,6 +1,6 @@
 module example/read_token
 
-go 1.22
+go 1.18
 
 require github.com/redis/go-redis/v9 v9.7.3
 

@@ -2,7 +2,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -36,7 +35,11 @@ func call(store *redis.Client, id string, request *http.Request) (*http.Response
 }
 
 func main() {
-	options, err := redis.ParseURL(cmp.Or(os.Getenv("REDIS_URL"), "redis://127.0.0.1:6379/0"))
+	url := os.Getenv("REDIS_URL")
+	if url == "" {
+		url = "redis://127.0.0.1:6379/0"
+	}
+	options, err := redis.ParseURL(url)
 	if err != nil {
 		log.Fatal(err)
 	}
