@@ -44,7 +44,7 @@ demo: $(DEMO)/.complete ## watch tokens being refreshed, no setup needed; ARGS="
 
 test: $(DEV)/.complete ## set up what is missing and run the whole suite; ARGS="-k name" goes to pytest
 	@tests/components/setup
-	@$(DEV)/bin/pytest -n 3 $(ARGS)
+	@$(DEV)/bin/pytest -n 4 --maxschedchunk 1 $(ARGS)
 
 check: $(DEV)/.complete ## format, lint, types, layers and unit tests, in under a minute
 	@$(DEV)/bin/ruff format --check .

@@ -8,6 +8,16 @@ from tests.components.oidc_server import SECRETS, OidcServer
 from tests.components.redis_server import RedisServer
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits longest starts first, so that the others run beside it: a time-out of its own marks it."""
+    items.sort(key=_weight, reverse=True)
+
+
+def _weight(item: pytest.Item) -> float:
+    own = item.get_closest_marker("timeout")
+    return float(own.args[0]) if own else float("/system/" in str(item.path))
+
+
 @pytest.fixture(scope="module")
 def oidc_process() -> Iterator[OidcServer]:
     """One authorization server for a module; tests ask for `oidc`, which cleans it before each use."""

@@ -88,13 +88,15 @@ class ScriptedEndpoint:
 
 
 class MemoryPublisher:
-    """`Publisher` on dictionaries: the same compare-and-set on revision."""
+    """`Publisher` on dictionaries: the same compare-and-set on revision. `swallows`: cancellations it will not hear of."""
 
     def __init__(self) -> None:
         self.shown: dict[str, Snapshot] = {}
         self.events: list[tuple[str, str]] = []
         self.meta: str | None = None
         self.down = False
+        self.swallows = 0
+        self.swallowing = False
 
     async def announce(self) -> Announced:
         self._check()
@@ -107,7 +109,16 @@ class MemoryPublisher:
 
     async def publish(self, snapshots: Sequence[Snapshot]) -> Sequence[Published]:
         self._check()
+        if self.swallows:
+            await self._swallow()
         return [self._publish(snapshot) for snapshot in snapshots]
+
+    async def _swallow(self) -> None:
+        self.swallowing = True
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            self.swallows -= 1
 
     def flush(self) -> None:
         self.shown.clear()

@@ -203,8 +203,14 @@ class Daemon:
         return at
 
     def terminate(self) -> int:
+        """End it by SIGTERM; one that does not end is killed, and the test fails."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(STOP_SECONDS)
+        try:
+            return self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(10)
+            raise
 
 
 def write_private(path: Path, text: str) -> None:

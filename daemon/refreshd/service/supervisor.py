@@ -14,6 +14,7 @@ from refreshd.service.refresher import Refresher
 from refreshd.service.scanner import Scanner
 
 FLUSH_TIMEOUT = 5.0
+CANCEL_AGAIN = 0.5
 
 
 class Supervisor:
@@ -81,9 +82,7 @@ class Supervisor:
         scanning = {root for root in roots if root.get_name() == "scanner"}
         await asyncio.wait(scanning)
         await self._wait_for_answers()
-        for root in roots:
-            root.cancel()
-        await asyncio.wait(roots)
+        await _end(roots)
         if any(root.get_name() == "publication" and not root.cancelled() for root in roots):
             return  # it ended by a fault of ours, which a last round would only meet again
         try:
@@ -99,3 +98,12 @@ class Supervisor:
         while self._refresher.storing and not drained.done():
             await asyncio.wait({drained}, timeout=1.0)
         drained.cancel()
+
+
+async def _end(tasks: set[asyncio.Task[None]]) -> None:
+    """Cancel until all have ended: `asyncio.wait_for`, which redis-py uses, may swallow one cancellation before Python 3.12."""
+    pending = tasks
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN)

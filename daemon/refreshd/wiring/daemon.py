@@ -24,15 +24,10 @@ from refreshd.domain.events import ClockStepped, DaemonReady, DaemonStarted, Dou
 from refreshd.domain.policy import LifetimeFrom
 from refreshd.domain.secret import Secret
 from refreshd.ports.observer import Observer
-from refreshd.service.health import Health
-from refreshd.service.housekeeping import Housekeeping
-from refreshd.service.pool import Pool
-from refreshd.service.publication import Publication
-from refreshd.service.refresher import Refresher, Registration
-from refreshd.service.scanner import Scanner
+from refreshd.service.refresher import Registration
 from refreshd.service.supervisor import Supervisor
-from refreshd.service.throttle import Throttle
-from refreshd.wiring.registrations import limits_of, load_of, registrations
+from refreshd.wiring.registrations import limits_of, registrations
+from refreshd.wiring.services import Measures, Ports, assemble
 from refreshd.wiring.store import OpenStore
 
 HOUSEKEEPING_EVERY = timedelta(seconds=5)
@@ -56,14 +51,6 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
         ]
     )
     scheduler = settings.scheduler
-    health = Health(clock, scan_interval=scheduler.scan_interval)
-    limits = {name: limits_of(settings.clients[name]) for name in registered}
-    throttle = Throttle(
-        limits,
-        leases={name: one.policy.lease for name, one in registered.items()},
-        clock=clock,
-        observer=observer,
-    )
     started_at = clock.now()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(SqlStore(opened.engines, opened.codec, owner=instance))
@@ -88,6 +75,20 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
                 user_agent=f"refreshd/{__version__}",
             )
         )
+        ticker = ApschedulerTicker()
+        services = assemble(
+            Ports(store=store, endpoint=endpoint, publisher=publisher, observer=observer, clock=clock, draw=draw),
+            registered,
+            {name: limits_of(settings.clients[name]) for name in registered},
+            Measures(
+                scan_interval=scheduler.scan_interval,
+                drain_timeout=scheduler.drain_timeout,
+                concurrency=scheduler.concurrency,
+                store_id=opened.identity.store_id,
+            ),
+            on_missed_tick=ticker.rearm,
+        )
+        health = services.health
         http = await stack.enter_async_context(
             HttpServer(
                 host=settings.http.listen.host,
@@ -96,41 +97,6 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
                 ready=lambda: health.ready,
                 metrics=metrics.exposition,
             )
-        )
-        publication = Publication(
-            store=store, publisher=publisher, observer=observer, clock=clock, store_id=opened.identity.store_id
-        )
-        refresher = Refresher(
-            registered,
-            store=store,
-            endpoint=endpoint,
-            throttle=throttle,
-            health=health,
-            observer=observer,
-            clock=clock,
-            draw=draw,
-            on_commit=publication.wake,
-        )
-        ticker = ApschedulerTicker()
-        pool = Pool(refresher.refresh, size=scheduler.concurrency, observer=observer, on_free=lambda: scanner.wake())  # noqa: PLW0108 - the scanner is made after its pool
-        scanner = Scanner(
-            store=store,
-            pool=pool,
-            throttle=throttle,
-            health=health,
-            observer=observer,
-            clock=clock,
-            scan_interval=scheduler.scan_interval,
-            blocked=lambda: refresher.unpersisted > 0,
-            on_missed_tick=ticker.rearm,
-        )
-        housekeeping = Housekeeping(
-            store=store,
-            observer=observer,
-            clock=clock,
-            ladders={name: one.policy.ladder for name, one in registered.items()},
-            loads={name: (load_of(one.policy), limits[name].max_rate) for name, one in registered.items()},
-            on_change=publication.wake,
         )
         observer.on_event(
             DaemonStarted(
@@ -147,22 +113,13 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
         )
         if doubts:
             observer.on_event(DoubtsFound(count=doubts))
-        ticker.every(scheduler.scan_interval, scanner.tick)
-        ticker.every(scheduler.scan_interval, publication.wake)
-        ticker.every(HOUSEKEEPING_EVERY, housekeeping.tick)
+        ticker.every(scheduler.scan_interval, services.scanner.tick)
+        ticker.every(scheduler.scan_interval, services.publication.wake)
+        ticker.every(HOUSEKEEPING_EVERY, services.housekeeping.tick)
         ticker.every(HEARTBEAT_EVERY, lambda: systemd.alive() if health.live else None)
         await stack.enter_async_context(ticker)
         observer.on_event(DaemonReady(listen=http.address))
-        yield Supervisor(
-            scanner=scanner,
-            publication=publication,
-            housekeeping=housekeeping,
-            pool=pool,
-            refresher=refresher,
-            health=health,
-            observer=observer,
-            drain_timeout=scheduler.drain_timeout,
-        )
+        yield services.supervisor
 
 
 def _proven(registered: dict[ClientName, Registration], opened: OpenStore) -> dict[ClientName, Registration]:

@@ -12,14 +12,8 @@ from refreshd.domain.policy import RefreshPolicy
 from refreshd.domain.secret import Secret
 from refreshd.domain.settle import Transition
 from refreshd.ports.store import Attempt, Committed, Conflict, StoreUnavailable
-from refreshd.service.health import Health
-from refreshd.service.housekeeping import Housekeeping
-from refreshd.service.pool import Pool
-from refreshd.service.publication import Publication
-from refreshd.service.refresher import Refresher, Registration
-from refreshd.service.scanner import Scanner
-from refreshd.service.supervisor import Supervisor
-from refreshd.service.throttle import Throttle
+from refreshd.service.refresher import Registration
+from refreshd.wiring.services import Measures, Ports, assemble
 from tests.contract.stores import ACME, POLICY, SqliteBed
 from tests.fakes import FakeClock, MemoryPublisher, RecordingObserver, ScriptedEndpoint
 
@@ -57,7 +51,6 @@ class House:
         self.endpoint = ScriptedEndpoint()
         self.publisher = MemoryPublisher()
         self.store = FailingStore(self.bed)
-        self.health = Health(self.clock, scan_interval=timedelta(seconds=1))
         client = Client(
             name=ACME,
             token_endpoint="https://provider.example/token",
@@ -66,59 +59,29 @@ class House:
             client_secret=None,
             request_timeout=self.policy.request_timeout,
         )
-        registered = {ACME: Registration(client=client, policy=self.policy)}
-        self.throttle = Throttle(
-            {ACME: self._limits}, leases={ACME: self.policy.lease}, clock=self.clock, observer=self.observer
-        )
-        self.publication = Publication(
-            store=self.store,  # type: ignore[arg-type]  # passes through by __getattr__
-            publisher=self.publisher,
-            observer=self.observer,
-            clock=self.clock,
-            store_id="ours",
-        )
-        self.refresher = Refresher(
-            registered,
-            store=self.store,  # type: ignore[arg-type]  # passes through by __getattr__
-            endpoint=self.endpoint,
-            throttle=self.throttle,
-            health=self.health,
-            observer=self.observer,
-            clock=self.clock,
-            draw=lambda: 0.5,
-            on_commit=self.publication.wake,
-        )
-        self.pool = Pool(self.refresher.refresh, size=32, observer=self.observer, on_free=lambda: self.scanner.wake())  # noqa: PLW0108 - made below
-        self.missed_ticks = 0
-        self.scanner = Scanner(
-            store=self.store,  # type: ignore[arg-type]  # passes through by __getattr__
-            pool=self.pool,
-            throttle=self.throttle,
-            health=self.health,
-            observer=self.observer,
-            clock=self.clock,
-            scan_interval=timedelta(seconds=1),
-            blocked=lambda: self.refresher.unpersisted > 0,
+        services = assemble(
+            Ports(
+                store=self.store,  # type: ignore[arg-type]  # passes through by __getattr__
+                endpoint=self.endpoint,
+                publisher=self.publisher,
+                observer=self.observer,
+                clock=self.clock,
+                draw=lambda: 0.5,
+            ),
+            {ACME: Registration(client=client, policy=self.policy)},
+            {ACME: self._limits},
+            Measures(
+                scan_interval=timedelta(seconds=1),
+                drain_timeout=timedelta(seconds=5),
+                concurrency=32,
+                store_id="ours",
+            ),
             on_missed_tick=self._missed,
         )
-        self.housekeeping = Housekeeping(
-            store=self.store,  # type: ignore[arg-type]  # passes through by __getattr__
-            observer=self.observer,
-            clock=self.clock,
-            ladders={ACME: self.policy.ladder},
-            loads={ACME: (1 / 3300, self._limits.max_rate)},
-            on_change=self.publication.wake,
-        )
-        self.supervisor = Supervisor(
-            scanner=self.scanner,
-            publication=self.publication,
-            housekeeping=self.housekeeping,
-            pool=self.pool,
-            refresher=self.refresher,
-            health=self.health,
-            observer=self.observer,
-            drain_timeout=timedelta(seconds=5),
-        )
+        self.health, self.throttle, self.publication = services.health, services.throttle, services.publication
+        self.refresher, self.pool, self.scanner = services.refresher, services.pool, services.scanner
+        self.housekeeping, self.supervisor = services.housekeeping, services.supervisor
+        self.missed_ticks = 0
         return self
 
     def __exit__(

@@ -330,3 +330,17 @@ async def test_a_bug_in_one_attempt_ends_neither_the_daemon_nor_the_others(house
     names = await house.work()
     assert {"daemon.task_crashed", "credential.refreshed"} <= set(names)
     assert not any(secret in str(event) for event in house.observer.events)
+
+
+async def test_a_publisher_that_swallows_a_cancellation_does_not_hold_up_the_end(house: House) -> None:
+    """`asyncio.wait_for` did so before Python 3.12: a drained daemon went on publishing for ever."""
+    house.publisher.swallows = 1
+    house.bed.add(grant())
+    running = asyncio.create_task(house.supervisor.run())
+    house.scanner.tick()
+    async with asyncio.timeout(5):
+        while not house.publisher.swallowing:
+            await asyncio.sleep(0.01)
+        house.supervisor.stop("SIGTERM")
+        assert 0 == await running
+    assert 0 == house.publisher.swallows

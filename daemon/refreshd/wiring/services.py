@@ -1,0 +1,127 @@
+"""The services of one daemon, put together on whatever stands behind the ports: the real things, or a test's."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from refreshd.domain.client import Limits
+from refreshd.domain.credential import ClientName
+from refreshd.ports.clock import Clock
+from refreshd.ports.observer import Observer
+from refreshd.ports.publisher import Publisher
+from refreshd.ports.store import Store
+from refreshd.ports.token_endpoint import TokenEndpoint
+from refreshd.service.health import Health
+from refreshd.service.housekeeping import Housekeeping
+from refreshd.service.pool import Pool
+from refreshd.service.publication import Publication
+from refreshd.service.refresher import Refresher, Registration
+from refreshd.service.scanner import Scanner
+from refreshd.service.supervisor import Supervisor
+from refreshd.service.throttle import Throttle
+from refreshd.wiring.registrations import load_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """What the services stand on. `draw`: chance in [0, 1), once per stored decision."""
+
+    store: Store
+    endpoint: TokenEndpoint
+    publisher: Publisher
+    observer: Observer
+    clock: Clock
+    draw: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measures:
+    """The numbers of one daemon. `concurrency`: requests in flight over all clients."""
+
+    scan_interval: timedelta
+    drain_timeout: timedelta
+    concurrency: int
+    store_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The parts, for who ticks them and for tests that look at one."""
+
+    health: Health
+    throttle: Throttle
+    publication: Publication
+    refresher: Refresher
+    pool: Pool
+    scanner: Scanner
+    housekeeping: Housekeeping
+    supervisor: Supervisor
+
+
+def assemble(
+    ports: Ports,
+    registered: Mapping[ClientName, Registration],
+    limits: Mapping[ClientName, Limits],
+    measures: Measures,
+    *,
+    on_missed_tick: Callable[[], None],
+) -> Services:
+    """`on_missed_tick` is called when the ticker has been silent for three intervals."""
+    store, observer, clock = ports.store, ports.observer, ports.clock
+    health = Health(clock, scan_interval=measures.scan_interval)
+    leases = {name: one.policy.lease for name, one in registered.items()}
+    throttle = Throttle(limits, leases=leases, clock=clock, observer=observer)
+    publication = Publication(
+        store=store, publisher=ports.publisher, observer=observer, clock=clock, store_id=measures.store_id
+    )
+    refresher = Refresher(
+        registered,
+        store=store,
+        endpoint=ports.endpoint,
+        throttle=throttle,
+        health=health,
+        observer=observer,
+        clock=clock,
+        draw=ports.draw,
+        on_commit=publication.wake,
+    )
+    pool = Pool(refresher.refresh, size=measures.concurrency, observer=observer, on_free=lambda: scanner.wake())  # noqa: PLW0108 - the scanner is made after its pool
+    scanner = Scanner(
+        store=store,
+        pool=pool,
+        throttle=throttle,
+        health=health,
+        observer=observer,
+        clock=clock,
+        scan_interval=measures.scan_interval,
+        blocked=lambda: refresher.unpersisted > 0,
+        on_missed_tick=on_missed_tick,
+    )
+    housekeeping = Housekeeping(
+        store=store,
+        observer=observer,
+        clock=clock,
+        ladders={name: one.policy.ladder for name, one in registered.items()},
+        loads={name: (load_of(one.policy), limits[name].max_rate) for name, one in registered.items()},
+        on_change=publication.wake,
+    )
+    supervisor = Supervisor(
+        scanner=scanner,
+        publication=publication,
+        housekeeping=housekeeping,
+        pool=pool,
+        refresher=refresher,
+        health=health,
+        observer=observer,
+        drain_timeout=measures.drain_timeout,
+    )
+    return Services(
+        health=health,
+        throttle=throttle,
+        publication=publication,
+        refresher=refresher,
+        pool=pool,
+        scanner=scanner,
+        housekeeping=housekeeping,
+        supervisor=supervisor,
+    )
