@@ -1,14 +1,15 @@
 """Stand-ins for time, chance and the far side. Each stands for one port and keeps its contract."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from refreshd.domain.client import Client
+from refreshd.domain.credential import CredentialId
 from refreshd.domain.events import Event
 from refreshd.domain.outcome import GrantedAccess, Outcome, Refreshed
 from refreshd.domain.secret import Secret
-from refreshd.ports.publisher import Announced, Published, PublisherUnavailable, Snapshot
+from refreshd.ports.publisher import Announced, Counters, Published, PublisherUnavailable, Snapshot
 from refreshd.ports.token_endpoint import NotSent
 
 START = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
@@ -98,10 +99,18 @@ class MemoryPublisher:
         self.swallows = 0
         self.swallowing = False
 
-    async def announce(self) -> Announced:
+    async def announce(self, *, take: bool = False) -> Announced:
         self._check()
-        known, self.meta = self.meta == "ours", "ours"
-        return Announced(known=known)
+        known, found = self.meta == "ours", self.meta
+        if found is not None and not known and not take:
+            return Announced(known=False, found_store=found, written=False)
+        self.meta = "ours"
+        return Announced(known=known, found_store=None if known else found)
+
+    async def published(self, ids: Sequence[CredentialId]) -> Mapping[CredentialId, Counters]:
+        self._check()
+        there = {name: self.shown[name] for name in ids if name in self.shown and self.meta == "ours"}
+        return {name: Counters(generation=one.generation, revision=one.revision) for name, one in there.items()}
 
     async def intact(self) -> bool:
         self._check()

@@ -132,7 +132,7 @@ async def test_commits_that_arrive_together_share_a_transaction_and_a_loser_stan
     verdicts = await asyncio.gather(*(commit(bed, one, success(refresh=f"r-{one.credential.id}")) for one in attempts))
     losers = [one.credential.id for one, verdict in zip(attempts, verdicts, strict=True) if verdict != Committed()]
     assert ["c07"] == losers
-    assert Conflict(earlier_login=False) in verdicts
+    assert Conflict(earlier_login=False, rescued=True) in verdicts
     assert 1 == bed.row("c07")["generation"]
 
 
@@ -141,9 +141,9 @@ async def test_a_commit_needs_attempt_and_generation(bed: SqliteBed) -> None:
     bed.add(grant())
     [attempt] = await bed.claim()
     bed.edit("a", generation=9)
-    assert Conflict(earlier_login=False) == await commit(bed, attempt, success())
+    assert Conflict(earlier_login=False, rescued=True) == await commit(bed, attempt, success())
     bed.edit("a", generation=1, attempt_id=None)
-    assert Conflict(earlier_login=False) == await commit(bed, attempt, success())
+    assert Conflict(earlier_login=False, rescued=True) == await commit(bed, attempt, success())
     bed.edit("a", attempt_id=attempt.id)
     assert Committed() == await commit(bed, attempt, success())
 
@@ -204,7 +204,7 @@ async def test_an_open_attempt_found_at_start_is_in_doubt_and_settles(bed: Sqlit
     assert name not in [one.credential.id for one in await bed.claim(START + 59 * SECOND)]
     [again] = await bed.claim(START + 60 * SECOND)
     assert (name, True, attempt.refresh_token) == (again.credential.id, again.credential.in_doubt, again.refresh_token)
-    assert Conflict(earlier_login=False) == await commit(bed, attempt, success())
+    assert Conflict(earlier_login=False, rescued=True) == await commit(bed, attempt, success())
 
 
 async def test_recovery_settles_clients_that_are_no_longer_configured(bed: SqliteBed) -> None:

@@ -20,7 +20,7 @@ import httpx
 from refreshd.adapters.aiohttp_transport import AiohttpTransport, Exchange, Unsent
 from refreshd.domain.client import AuthMethod, Client, ClientIdIn
 from refreshd.domain.credential import ClientName
-from refreshd.domain.outcome import Deferred, Misconfigured, Outcome, Refreshed, Uncertain
+from refreshd.domain.outcome import Deferred, Misconfigured, Outcome, Phase, Refreshed, Uncertain
 from refreshd.domain.secret import Secret
 from refreshd.domain.token_response import MAX_BODY, Answer, read_answer
 from refreshd.ports.clock import Clock
@@ -104,29 +104,34 @@ class HttpxTokenEndpoint:
     def _failed(self, exc: Exception, exchange: Exchange, received: "_Received", client: Client) -> Outcome:
         if exchange.sent:
             return self._interrupted(_name(exc), exchange, received, client)
-        if isinstance(exc, ssl.SSLCertVerificationError | aiohttp.ClientConnectorCertificateError):
-            return Misconfigured(code="certificate", detail=str(exc))
-        if isinstance(exc, _BAD_ADDRESS):
-            return Misconfigured(code="invalid_url")
-        if isinstance(exc, aiohttp.ClientHttpProxyError):
-            if exc.status >= HTTPStatus.INTERNAL_SERVER_ERROR:  # it could not reach the provider; it may soon
-                return Deferred(code="proxy_unavailable", detail=f"the proxy answered {exc.status}")
-            return Misconfigured(code="proxy_refused", detail=f"the proxy answered {exc.status}")
-        return Deferred(code=_name(exc), detail=str(exc))
+        return replace(_unsent(exc), phase=Phase.UNSENT)
 
     def _interrupted(self, code: str, exchange: Exchange, received: "_Received", client: Client) -> Outcome:
         """Before the first byte nothing happened; after it, only a refresh token that already arrived is certain."""
         if not exchange.sent:
-            return Deferred(code=f"connect_{code}")
+            return Deferred(code=f"connect_{code}", phase=Phase.UNSENT)
         if received.status:
             outcome = self._read(received, client, complete=False)
             if isinstance(outcome, Refreshed):
                 return outcome
-        return Uncertain(code=code)
+        return Uncertain(code=code, phase=Phase.ANSWERED if received.status else Phase.SENT)
 
     def _read(self, received: "_Received", client: Client, *, complete: bool) -> Outcome:
         answer = Answer(status=received.status, headers=received.headers, body=received.decoded(), complete=complete)
         return read_answer(answer, now=self._clock.now(), rejection_codes=client.rejection_codes)
+
+
+def _unsent(exc: Exception) -> Deferred | Misconfigured:
+    """What a fault before the first byte means."""
+    if isinstance(exc, ssl.SSLCertVerificationError | aiohttp.ClientConnectorCertificateError):
+        return Misconfigured(code="certificate", detail=str(exc))
+    if isinstance(exc, _BAD_ADDRESS):
+        return Misconfigured(code="invalid_url")
+    if isinstance(exc, aiohttp.ClientHttpProxyError):
+        if exc.status >= HTTPStatus.INTERNAL_SERVER_ERROR:  # it could not reach the provider; it may soon
+            return Deferred(code="proxy_unavailable", detail=f"the proxy answered {exc.status}")
+        return Misconfigured(code="proxy_refused", detail=f"the proxy answered {exc.status}")
+    return Deferred(code=_name(exc), detail=str(exc))
 
 
 class _Received:

@@ -10,9 +10,12 @@ from refreshd.domain.credential import ClientName, Reason, Status
 from refreshd.domain.events import (
     ClientResumed,
     ClientSuspended,
+    ClockStepped,
     CredentialRefreshed,
     Event,
     FiguresTaken,
+    GrantStormBegan,
+    GrantStormEnded,
     InFlightChanged,
     LimitTooLow,
     PublishedBatch,
@@ -23,6 +26,8 @@ from refreshd.domain.events import (
     ResponsesUnpersisted,
     RevisionAhead,
     ScanFinished,
+    StormsCounted,
+    TokenRescued,
 )
 from refreshd.domain.figures import ClientFigures, Figures
 from refreshd.domain.outcome import ANOMALIES, OUTCOME_LABELS
@@ -30,6 +35,7 @@ from refreshd.domain.outcome import ANOMALIES, OUTCOME_LABELS
 M = TypeVar("M", Counter, Gauge, Histogram)
 
 CAUSES = ("invalid_client", "unauthorized_client", "unsupported_grant_type", "certificate", "wrong_endpoint")
+REPUBLISH_REASONS = ("started", "reconnected", "flushed", "clock_stepped", "adopted")
 STATUSES = (Status.ACTIVE, Status.RELOGIN_REQUIRED, Status.PAUSED, Status.HELD)
 _LEAD_BUCKETS = (-3600, -60, 0, 1, 5, 15, 30, 60, 120, 180, 240, 300, 360, 480, 600, 1800)
 _DURATION_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 90)
@@ -77,13 +83,10 @@ class PrometheusObserver:
 
     def _on_rare(self, event: Event) -> None:
         match event:
-            case ClientSuspended():
-                known = event.cause if event.cause in CAUSES else "wrong_endpoint"
-                for cause in CAUSES:
-                    self._suspended[event.client, cause].set(int(cause == known))
-            case ClientResumed():
-                for cause in CAUSES:
-                    self._suspended[event.client, cause].set(0)
+            case ClientSuspended() | ClientResumed():
+                self._on_suspension(event)
+            case GrantStormBegan() | GrantStormEnded() | StormsCounted():
+                self._on_storm(event)
             case RepublishStarted():
                 self._republishes[event.reason].inc()
             case ResponsesUnpersisted():
@@ -92,8 +95,26 @@ class PrometheusObserver:
                 self._revisions_ahead.inc()
             case LimitTooLow():
                 self._rate_needed[event.client].set(event.needed_per_second)
+            case TokenRescued():
+                self._rescued[event.client].inc()
+            case ClockStepped():
+                self._clock_steps.inc()
             case _:
                 pass
+
+    def _on_suspension(self, event: ClientSuspended | ClientResumed) -> None:
+        known = ""
+        if isinstance(event, ClientSuspended):
+            known = event.cause if event.cause in CAUSES else "wrong_endpoint"
+        for cause in CAUSES:
+            self._suspended[event.client, cause].set(int(cause == known))
+
+    def _on_storm(self, event: GrantStormBegan | GrantStormEnded | StormsCounted) -> None:
+        if isinstance(event, StormsCounted):
+            for client in self._clients:
+                self._storms[client].set(int(client in event.clients))
+            return
+        self._storms[event.client].set(int(isinstance(event, GrantStormBegan)))
 
     def _count_anomalies(self, client: ClientName, anomalies: Sequence[str]) -> None:
         for kind in anomalies:
@@ -145,7 +166,16 @@ class PrometheusObserver:
         republishes = Counter(
             "refreshd_republishes", "Times everything was published again.", ("reason",), registry=self._registry
         )
-        self._republishes = {reason: republishes.labels(reason) for reason in ("started", "reconnected", "flushed")}
+        self._republishes = {reason: republishes.labels(reason) for reason in REPUBLISH_REASONS}
+        self._rescued = self._each(
+            Counter(
+                "refreshd_rescued_tokens",
+                "Refresh tokens put aside because their row had changed hands.",
+                ("client",),
+                registry=self._registry,
+            )
+        )
+        self._clock_steps = Counter("refreshd_clock_steps", "Jumps of the wall clock.", registry=self._registry)
         self._revisions_ahead = Counter(
             "refreshd_revisions_ahead",
             "Revisions found in Redis that the store never wrote.",
@@ -170,6 +200,9 @@ class PrometheusObserver:
         )
         self._suspended = self._pairs(
             self._gauge("clients_suspended", "1 while a client is suspended.", "client", "cause"), CAUSES
+        )
+        self._storms = self._each(
+            self._gauge("grant_storms", "1 while so many are refused that nobody is condemned.", "client")
         )
         self._due = self._gauge("due_credentials", "Credentials due now.")
         self._overdue = self._gauge("overdue_seconds", "How long the longest of them has been due.")

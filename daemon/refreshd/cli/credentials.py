@@ -1,7 +1,8 @@
-"""`list`, `show`, `pause`, `resume`, `remove`: what is stored, and the operator's switches. Never a token."""
+"""`list`, `show`, `history`, and the operator's switches `pause`, `resume`, `remove`, `adopt`. Never a token."""
 
 import dataclasses
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,9 +24,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def register(app: typer.Typer) -> None:
     app.command("list")(list_)
     app.command("show")(show)
+    app.command("history")(history)
     app.command("pause")(pause)
     app.command("resume")(resume)
     app.command("remove")(remove)
+    app.command("adopt")(adopt)
 
 
 def list_(
@@ -70,19 +73,77 @@ def show(
     print_facts({name.replace("_", " "): value for name, value in facts.items()})
 
 
+def history(
+    context: typer.Context,
+    credential_id: Annotated[str, typer.Argument(metavar="ID")],
+    as_json: Json = False,
+) -> None:
+    """Every attempt of the last 90 days, newest first: the evidence when a provider disputes.
+
+    PHASE says how far it came: unsent, sent, answered; claimed where the process ended and nobody knows.
+    """
+    settings = load_settings(context).settings
+    with store_of(settings) as opened:
+        view_of(opened.inventory, credential_id)
+        entries = opened.inventory.history(credential_id)
+    if as_json:
+        for entry in entries:
+            print_json(dataclasses.asdict(entry))
+        return
+    columns = ("STARTED", "TOOK", "GENERATION", "PHASE", "OUTCOME", "CODE", "OWNER")
+    print_table(
+        columns,
+        (
+            (
+                one.started_at,
+                _seconds(one.started_at, one.ended_at),
+                one.generation,
+                one.phase,
+                one.outcome,
+                one.code,
+                one.owner,
+            )
+            for one in entries
+        ),
+    )
+
+
 def pause(context: typer.Context, credential_id: Id = None, client: Client = None) -> None:
     """Stop refreshing and take the token out of Redis; what is stored stays."""
     _switch(context, credential_id, client, "pause")
 
 
 def resume(context: typer.Context, credential_id: Id = None, client: Client = None) -> None:
-    """Take up again what was paused."""
+    """Take up again what was paused. With --client a grant storm ends too: its refusals are believed from now on."""
     _switch(context, credential_id, client, "resume")
 
 
 def remove(context: typer.Context, credential_id: Id = None, client: Client = None) -> None:
     """Erase credentials with all their tokens. A login lost this way needs a person to log in again."""
     _switch(context, credential_id, client, "remove")
+
+
+def adopt(
+    context: typer.Context,
+    credential_id: Id = None,
+    client: Client = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="All that is held; also take over another store's keys in Redis.")
+    ] = False,
+) -> None:
+    """End a hold: present the stored refresh token although something newer was published. At worst it ends the login.
+
+    Only for a store that is known to be the right one: never after starting from a backup that a live daemon has outrun.
+    """
+    chosen = None if every and credential_id is None and client is None else selection(credential_id, client)
+    settings = load_settings(context).settings
+    with store_of(settings) as opened:
+        adopted = opened.inventory.adopt(chosen, now=now())
+        if every:
+            opened.inventory.adopt_keys(now=now())
+    if not adopted and not every:
+        raise Failed("nothing of that is held; `refreshd list --status held` shows what is")
+    typer.echo(f"{adopted} adopted")
 
 
 def _switch(context: typer.Context, credential_id: str | None, client: str | None, verb: str) -> None:
@@ -98,6 +159,8 @@ def _switch(context: typer.Context, credential_id: str | None, client: str | Non
             )
         act = {"pause": inventory.pause, "resume": inventory.resume, "remove": inventory.remove}[verb]
         changed = act(chosen, now=now())
+        if verb == "resume" and client is not None and inventory.end_storm(client, now=now()):
+            typer.echo(f"the grant storm of {client} is over", err=True)
     done = {"pause": "paused", "resume": "resumed", "remove": "removed"}[verb]
     typer.echo(f"{changed} {done}")
 
@@ -107,6 +170,10 @@ def _pages(inventory: "Inventory", client: str | None, status: str | None) -> It
     while page := inventory.views(client=client, status=status, after=after, limit=PAGE):
         yield from page
         after = page[-1].id
+
+
+def _seconds(began: datetime, ended: datetime | None) -> str | None:
+    return None if ended is None else f"{(ended - began).total_seconds():.3f}s"
 
 
 def _row(view: "View") -> tuple[object, ...]:

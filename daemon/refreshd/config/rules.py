@@ -9,7 +9,7 @@ from refreshd.config.addresses import is_plain_redis
 from refreshd.config.durations import format_duration as shown
 from refreshd.config.faults import Fault
 from refreshd.config.settings import ClientSettings, SchedulerSettings, Settings
-from refreshd.domain.policy import LEASE_SLACK, request_timing
+from refreshd.domain.policy import LEASE_SLACK, commit_share, request_timing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +84,12 @@ def _grace(name: str, client: ClientSettings, scheduler: SchedulerSettings) -> I
     deadline, settle = request_timing(
         grace, request_timeout=scheduler.request_timeout, settle_delay=scheduler.settle_delay
     )
-    lease = deadline + settle + scheduler.commit_timeout + LEASE_SLACK
+    commit = commit_share(grace, scheduler.commit_timeout, request_timeout=deadline)
+    lease = deadline + settle + commit + LEASE_SLACK
     if grace and lease >= grace:
         yield (
             f"clients.{name}.reuse_grace ({shown(grace)}) is too short to be used safely: a lost answer is asked for again "
-            f"after up to {_rounded(lease)} (request {_rounded(deadline)} + scheduler.commit_timeout "
-            f"{shown(scheduler.commit_timeout)} + {shown(LEASE_SLACK)})"
+            f"after up to {_rounded(lease)} (request {_rounded(deadline)} + commit {_rounded(commit)} + {shown(LEASE_SLACK)})"
         )
 
 

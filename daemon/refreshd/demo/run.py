@@ -14,12 +14,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from refreshd.demo.consumer import Consumer
+from refreshd.demo.dialects import GRANTS
 from refreshd.demo.display import Display
 from refreshd.demo.embedded_redis import EmbeddedRedis
-from refreshd.demo.provider import StrictProvider
+from refreshd.demo.grants import Rules
+from refreshd.demo.provider import LedgerProvider, new_ledger
+from refreshd.demo.provider_only import BASIC, PKCE
 from refreshd.domain.refusal import Refusal
 
-BASIC, PKCE = "demo_basic", "demo_pkce"
 STOP_TIMEOUT = 30.0
 
 _CONFIG = """\
@@ -44,7 +46,7 @@ listen = "127.0.0.1:0"
 _CLIENT = """\
 [clients.{name}]
 provider = "generic"
-token_endpoint = "{url}/oauth2/token"
+token_endpoint = "{url}"
 access_token_lifetime = "{lifetime}s"
 client_id = "{name}"
 scope = "offline read"
@@ -82,7 +84,7 @@ class _Demo:
             redis_url = self._redis_url or stack.enter_context(_embedded()).url
             secret = secrets.token_urlsafe(24)
             provider = await stack.enter_async_context(
-                StrictProvider({BASIC: secret, PKCE: ""}, lifetime=self._lifetime)
+                LedgerProvider(new_ledger({BASIC: secret, PKCE: ""}, Rules(access_lifetime=self._lifetime)))
             )
             ids = self._prepare(directory, provider, redis_url, secret)
             await _command(directory, "keys", "new")
@@ -99,10 +101,10 @@ class _Demo:
                 print("\n".join(["FAILED: " + "; ".join(faults), *log]), file=sys.stderr)  # noqa: T201
             return 1 if faults else 0
 
-    def _prepare(self, directory: Path, provider: StrictProvider, redis_url: str, secret: str) -> list[str]:
+    def _prepare(self, directory: Path, provider: LedgerProvider, redis_url: str, secret: str) -> list[str]:
         config = _CONFIG.format(directory=directory, prefix=self._prefix, margin=round(self._lifetime * 0.3, 1))
         for name, line in ((BASIC, 'client_secret_file = "client.secret"'), (PKCE, "")):
-            config += _CLIENT.format(name=name, url=provider.url, lifetime=self._lifetime, secret=line)
+            config += _CLIENT.format(name=name, url=provider.token_endpoint, lifetime=self._lifetime, secret=line)
         ids = [f"demo/user-{number:03}" for number in range(1, self._count + 1)]
         clients = [BASIC if number % 2 == 0 else PKCE for number in range(self._count)]
         logins = [
@@ -121,16 +123,19 @@ class _Demo:
             path.write_text(text)
         return ids
 
-    def _faults(self, consumer: Consumer, provider: StrictProvider, *, ran: float) -> list[str]:
+    def _faults(self, consumer: Consumer, provider: LedgerProvider, *, ran: float) -> list[str]:
         """Print the summary and return what went wrong. `ran` in seconds."""
         seen = list(consumer.seen.values())
+        verdicts = provider.ledger.verdicts
+        refreshed = sum(verdicts[verdict] for verdict in GRANTS)
+        refused = provider.requests - refreshed  # also a client that was not let in
         unpublished = sum(not one.published for one in seen)
         unreadable = sum(one.unreadable for one in seen)
         late = sum(one.published and one.expires_at < time.time() for one in seen)
         unmoved = sum(one.changes == 0 for one in seen) if ran > 2 * self._lifetime else 0
         least = min((one.least_left for one in seen), default=0.0)
         print(  # noqa: T201 - the demo's result is its output
-            f"{len(seen)} credentials, {ran:.0f} s: {provider.refreshed} refreshes, {provider.refused} refused by the "
+            f"{len(seen)} credentials, {ran:.0f} s: {refreshed} refreshes, {refused} refused by the "
             f"provider; unreadable or expired at {unreadable} looks, least life left {least:.1f} s of {self._lifetime} s"
         )
         counted = (
@@ -138,7 +143,7 @@ class _Demo:
             (unreadable, "looks found no living token"),
             (late, "expired at the end"),
             (unmoved, "never refreshed"),
-            (provider.refused, "refreshes refused"),
+            (refused, "refreshes refused"),
         )
         return [f"{count} {text}" for count, text in counted if count]
 

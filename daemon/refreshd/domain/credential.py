@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import NewType
 
@@ -43,15 +43,22 @@ class Reason(StrEnum):
     LOGIN_REFUSED = "login_refused"
     UNEXPLAINED_REFUSAL = "unexplained_refusal"
     UNDECRYPTABLE = "undecryptable"
+    STORE_BEHIND = "store_behind"
     UNKNOWN_CLIENT = "unknown_client"
 
 
 class Lane(IntEnum):
-    """Order of work: answers in doubt first, confirmations of a rejection last."""
+    """Order of work (protocol §4): answers in doubt first, logins close to their end next, confirmations of a refusal last."""
 
     IN_DOUBT = 0
-    ORDINARY = 1
-    CONFIRMING = 2
+    ENDING = 1
+    ORDINARY = 2
+    RETRYING = 3
+    CONFIRMING = 4
+
+
+ENDING = timedelta(days=1)
+"""A refresh token that ends within this time of its next use is refreshed before others: missed, it costs a person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,3 +100,19 @@ class Credential:
     last_outcome: str | None = None
     last_code: str | None = None
     attempted_at: datetime | None = None
+
+
+def lane_of(credential: Credential) -> Lane:
+    """Where it stands in the order of work."""
+    if credential.rejections:
+        return Lane.CONFIRMING
+    if credential.in_doubt:
+        return Lane.IN_DOUBT
+    if is_ending(credential.relogin_by, credential.next_attempt_at):
+        return Lane.ENDING
+    return Lane.RETRYING if credential.failures else Lane.ORDINARY
+
+
+def is_ending(relogin_by: datetime | None, next_attempt_at: datetime | None) -> bool:
+    """Whether little of the refresh token's life is left at its next use."""
+    return relogin_by is not None and next_attempt_at is not None and relogin_by - next_attempt_at <= ENDING

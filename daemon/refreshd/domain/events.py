@@ -88,6 +88,7 @@ class RefreshRejected(_AboutCredential):
     code: str
     rejections: int
     next_attempt_at: datetime | None
+    storm: bool = False
     detail: str = ""
 
 
@@ -136,11 +137,26 @@ class CredentialHeld(_AboutCredential):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerDropped(_AboutCredential):
-    """An answer arrived for an attempt that no longer owns its row (protocol R5, R14)."""
+    """An answer without a refresh token arrived for an attempt that no longer owns its row (protocol R5)."""
 
     name: ClassVar[str] = "credential.late_answer_dropped"
+    level: ClassVar[str] = "warning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRescued(_AboutCredential):
+    """A refresh token arrived for an attempt that no longer owns its row: put aside, in case the stored one is dead (R5)."""
+
+    name: ClassVar[str] = "credential.token_rescued"
     level: ClassVar[str] = "error"
-    had_tokens: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RescuedTokenAdopted(_AboutCredential):
+    """The stored refresh token was refused, and one that had been put aside took its place."""
+
+    name: ClassVar[str] = "credential.rescued_token_adopted"
+    level: ClassVar[str] = "warning"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +228,46 @@ class SlidingProven:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GrantStormBegan:
+    """So many credentials of a client are refused at once that nobody is condemned: somebody must look (protocol R10)."""
+
+    name: ClassVar[str] = "client.grant_storm"
+    level: ClassVar[str] = "error"
+    client: ClientName
+    refused: int
+    credentials: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantStormEnded:
+    """`cause`: a refused credential was refreshed, or the storm is a day old. An operator's end leaves no event."""
+
+    name: ClassVar[str] = "client.grant_storm_ended"
+    level: ClassVar[str] = "warning"
+    client: ClientName
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StormsCounted:
+    """Clients with a grant storm under way, as the store has it: an operator may have ended one."""
+
+    name: ClassVar[str] = "client.grant_storms"
+    level: ClassVar[str] = "none"
+    clients: tuple[ClientName, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowStart:
+    """After an outage, or a stop longer than an access token lives, a client begins at a tenth of its rate (protocol §4)."""
+
+    name: ClassVar[str] = "client.slow_start"
+    level: ClassVar[str] = "info"
+    client: ClientName
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarginShrunk:
     name: ClassVar[str] = "client.short_access_token_lifetime"
     level: ClassVar[str] = "warning"
@@ -279,12 +335,16 @@ class TickMissed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockStepped:
-    """The clock stands behind the store's last commit, or more than a day ahead of it (protocol R13)."""
+    """The wall clock jumped while we ran, or stands behind the store's last commit or a day ahead of it (protocol R13).
+
+    `by`: how far, forward or back, as far as that is known. `schedule_moved`: stored instants were moved with it.
+    """
 
     name: ClassVar[str] = "daemon.clock_stepped"
     level: ClassVar[str] = "error"
-    last_commit_at: datetime
+    by: timedelta
     now: datetime
+    schedule_moved: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,10 +363,10 @@ class RepublishStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignKeys:
-    """Redis' `meta` named another store; ours has taken its place."""
+    """Redis' `meta` names another store: nothing is published until that changes, or an operator adopts the keys (R11)."""
 
     name: ClassVar[str] = "redis.foreign_meta"
-    level: ClassVar[str] = "warning"
+    level: ClassVar[str] = "error"
     found: str
     ours: str
 
@@ -390,6 +450,8 @@ Event = (
     | ReloginSoon
     | CredentialHeld
     | AnswerDropped
+    | TokenRescued
+    | RescuedTokenAdopted
     | EarlierLoginDropped
     | AttemptReleased
     | RequestFinished
@@ -397,6 +459,10 @@ Event = (
     | ClientSuspended
     | ClientResumed
     | ClientThrottled
+    | GrantStormBegan
+    | GrantStormEnded
+    | StormsCounted
+    | SlowStart
     | SlidingProven
     | MarginShrunk
     | LimitTooLow

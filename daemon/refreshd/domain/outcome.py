@@ -11,6 +11,18 @@ from enum import StrEnum
 from refreshd.domain.secret import Secret
 
 
+class Phase(StrEnum):
+    """How far a request had come when its outcome was known; kept in the history as evidence.
+
+    `claimed`: the process ended or lost its lease with the attempt open; whether it had sent anything is not known.
+    """
+
+    CLAIMED = "claimed"
+    UNSENT = "unsent"
+    SENT = "sent"
+    ANSWERED = "answered"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantedAccess:
     """A usable access token from a 2xx answer. `expires_in` is None when the provider did not say."""
@@ -46,6 +58,7 @@ class Deferred:
     retry_after: timedelta | None = None
     throttled: bool = False
     detail: str = ""
+    phase: Phase = Phase.ANSWERED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +68,7 @@ class Uncertain:
     code: str
     shared: bool = False
     detail: str = ""
+    phase: Phase = Phase.ANSWERED
 
 
 class Confirmation(StrEnum):
@@ -80,6 +94,7 @@ class Misconfigured:
 
     code: str
     detail: str = ""
+    phase: Phase = Phase.ANSWERED
 
 
 Outcome = Refreshed | Deferred | Uncertain | Rejected | Misconfigured
@@ -88,6 +103,11 @@ Outcome = Refreshed | Deferred | Uncertain | Rejected | Misconfigured
 def label(outcome: Outcome) -> str:
     """The outcome's name in metrics, in the row and in `show`."""
     return type(outcome).__name__.lower()
+
+
+def phase_of(outcome: Outcome) -> Phase:
+    """How far the request had come. Tokens and refusals are always answers."""
+    return Phase.ANSWERED if isinstance(outcome, Refreshed | Rejected) else outcome.phase
 
 
 OUTCOME_LABELS = ("refreshed", "deferred", "uncertain", "rejected", "misconfigured")

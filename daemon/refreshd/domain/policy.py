@@ -15,6 +15,8 @@ CONFIRM_AFTER = timedelta(seconds=45)
 SLOW_CONFIRMATIONS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
 SLOWEST_COUNT = 5
 SLOWEST_SPAN = timedelta(hours=24)
+STORM_BASE = timedelta(minutes=5)
+STORM_CAP = timedelta(minutes=30)
 HEAL_AFTER = (timedelta(hours=1), timedelta(hours=24))
 _MAX_DOUBLINGS = 16
 
@@ -67,6 +69,14 @@ def request_timing(
     return min(deadline, request_timeout), timedelta(0)
 
 
+def commit_share(grace: timedelta, commit_timeout: timedelta, *, request_timeout: timedelta) -> timedelta:
+    """How long a commit may take: with a grace no longer than lets the lease end before it (protocol R8), at least a second."""
+    if not grace:
+        return commit_timeout
+    room = grace - request_timeout - LEASE_SLACK - timedelta(seconds=1)
+    return min(commit_timeout, max(room, timedelta(seconds=1)))
+
+
 def margin(policy: RefreshPolicy, lifetime: timedelta) -> timedelta:
     """How long before expiry to refresh; shrinks for lives shorter than configured, never below two scans."""
     shrunk = min(policy.refresh_before_expiry, lifetime / 3)
@@ -99,6 +109,12 @@ def confirmation_wait(confirmation: Confirmation, rejections: int, *, draw: floa
             return SLOW_CONFIRMATIONS[min(rejections, len(SLOW_CONFIRMATIONS)) - 1]
         case Confirmation.SLOWEST:
             return min(timedelta(hours=6), timedelta(minutes=5) * (1 << min(2 * (rejections - 1), 12)))
+
+
+def storm_wait(rejections: int, *, draw: float) -> timedelta:
+    """How long a refused credential waits in a grant storm: 5 min, doubled each time, up to 30 min."""
+    wait = min(STORM_CAP, STORM_BASE * (1 << min(max(rejections - 2, 0), _MAX_DOUBLINGS)))
+    return wait * (0.9 + 0.2 * draw)
 
 
 def is_condemned(

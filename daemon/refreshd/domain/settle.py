@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from refreshd.domain import policy as rules
-from refreshd.domain.credential import AccessToken, Credential, Health, Lane, Reason
+from refreshd.domain.credential import AccessToken, Credential, Health, Reason, lane_of
 from refreshd.domain.events import (
     CredentialRefreshed,
     Event,
@@ -24,10 +24,12 @@ from refreshd.domain.outcome import (
     GrantedAccess,
     Misconfigured,
     Outcome,
+    Phase,
     Refreshed,
     Rejected,
     Uncertain,
     label,
+    phase_of,
 )
 from refreshd.domain.policy import RefreshPolicy
 from refreshd.domain.secret import Secret
@@ -52,6 +54,7 @@ class Transition:
     `refresh_token` and `access` None: keep the stored ones. `withdraw_access`: the stored access token is erased.
     `visible`: the change counts a revision. `stream`: events for the Redis stream, in order. `warnings_left`: how many of the
     warnings given stay; the store keeps the smaller of this and what the row has, as one may be given during the request.
+    `phase`: how far the request came. `adopts`: the rescued token that this makes the row's own.
     """
 
     after: Credential
@@ -63,6 +66,8 @@ class Transition:
     stream: tuple[StreamEvent, ...] = ()
     proves_sliding: bool = False
     warnings_left: int = ALL_WARNINGS
+    phase: Phase = Phase.ANSWERED
+    adopts: int | None = None
 
     @property
     def has_tokens(self) -> bool:
@@ -77,15 +82,34 @@ def settle(
     sent_at: datetime,
     now: datetime,
     draw: float,
+    storm: bool = False,
 ) -> Transition:
-    """Decide the next state. `sent_at`: before the request left, expiry counts from it. `draw`: chance in [0, 1)."""
+    """Decide the next state.
+
+    `sent_at`: before the request left, expiry counts from it. `draw`: chance in [0, 1). `storm`: so many are refused that
+    nobody is condemned (protocol R10).
+    """
+    decided = _decide(before, outcome, policy, sent_at=sent_at, now=now, draw=draw, storm=storm)
+    return replace(decided, phase=phase_of(outcome))
+
+
+def _decide(
+    before: Credential,
+    outcome: Outcome,
+    policy: RefreshPolicy,
+    *,
+    sent_at: datetime,
+    now: datetime,
+    draw: float,
+    storm: bool,
+) -> Transition:
     seen = replace(before, attempted_at=now, last_outcome=label(outcome), last_code=outcome.code)
     match outcome:
         case Refreshed(access=GrantedAccess() as access):
             return _refreshed(seen, outcome, access, policy, sent_at=sent_at, now=now, draw=draw)
         case Refreshed(refresh_token=None):  # nothing came that was not known before
             nothing = Uncertain(code=outcome.code)
-            return settle(before, nothing, policy, sent_at=sent_at, now=now, draw=draw)
+            return _decide(before, nothing, policy, sent_at=sent_at, now=now, draw=draw, storm=storm)
         case Refreshed():
             return _refresh_token_only(seen, outcome, policy, sent_at=sent_at, now=now, draw=draw)
         case Deferred():
@@ -93,7 +117,7 @@ def settle(
         case Uncertain():
             return _uncertain(seen, outcome, policy, now=now, draw=draw)
         case Rejected():
-            return _rejected(seen, outcome, now=now, draw=draw)
+            return _rejected(seen, outcome, now=now, draw=draw, storm=storm)
         case Misconfigured():
             return _misconfigured(seen, outcome, now=now)
         case _:
@@ -136,6 +160,7 @@ def _refreshed(
         now=now,
         sliding=proves,
     )
+    after = _laned(after)
     recovered = seen.health is Health.RELOGIN_REQUIRED
     event = CredentialRefreshed(
         id=after.id,
@@ -188,6 +213,7 @@ def _refresh_token_only(
         now=now,
         sliding=proves,
     )
+    after = _laned(after)
     event = RefreshTokenOnly(
         id=after.id,
         client=after.client,
@@ -229,8 +255,8 @@ def _uncertain(
     seen: Credential, outcome: Uncertain, policy: RefreshPolicy, *, now: datetime, draw: float
 ) -> Transition:
     """Doubt: the same token is presented again, but not before our own late request must have died (protocol R8)."""
-    wait = timedelta(0)
-    if seen.failures or not policy.settle_delay:
+    wait = rules.BACKOFF_FLOOR if not policy.settle_delay else timedelta(0)  # within a grace every second counts
+    if seen.failures:
         wait = rules.backoff(seen.failures, now=now, expires_at=seen.expires_at, draw=draw)
     after = _laned(
         replace(
@@ -253,7 +279,7 @@ def _uncertain(
     return Transition(after=after, event=event, visible=not seen.in_doubt)
 
 
-def _rejected(seen: Credential, outcome: Rejected, *, now: datetime, draw: float) -> Transition:
+def _rejected(seen: Credential, outcome: Rejected, *, now: datetime, draw: float, storm: bool) -> Transition:
     if seen.health is Health.RELOGIN_REQUIRED:
         return _still_condemned(seen, outcome, now=now)
     since = seen.first_rejected_at if _repeats(seen, outcome) else None
@@ -263,15 +289,12 @@ def _rejected(seen: Credential, outcome: Rejected, *, now: datetime, draw: float
         rejected_code=outcome.code,
         first_rejected_at=since or now,
     )
-    if rules.is_condemned(
-        outcome.confirmation,
-        counted.rejections,
-        first_rejected_at=since or now,
-        expires_at=seen.expires_at,
-        now=now,
-    ):
+    enough = would_condemn(seen, outcome, now=now)
+    if enough and not storm:
         return _condemned(counted, outcome, now=now)
     wait = rules.confirmation_wait(outcome.confirmation, counted.rejections, draw=draw)
+    if enough:
+        wait = rules.storm_wait(counted.rejections, draw=draw)
     after = _laned(replace(counted, next_attempt_at=now + wait))
     event = RefreshRejected(
         id=after.id,
@@ -280,9 +303,24 @@ def _rejected(seen: Credential, outcome: Rejected, *, now: datetime, draw: float
         code=outcome.code,
         rejections=after.rejections,
         next_attempt_at=after.next_attempt_at,
+        storm=enough,
         detail=outcome.detail,
     )
     return Transition(after=after, event=event)
+
+
+def would_condemn(before: Credential, outcome: Rejected, *, now: datetime) -> bool:
+    """Whether this refusal is enough to call a person, if no storm says otherwise."""
+    if before.health is Health.RELOGIN_REQUIRED:
+        return False
+    since = before.first_rejected_at if _repeats(before, outcome) else None
+    return rules.is_condemned(
+        outcome.confirmation,
+        before.rejections + 1 if since else 1,
+        first_rejected_at=since or now,
+        expires_at=before.expires_at,
+        now=now,
+    )
 
 
 def _condemned(counted: Credential, outcome: Rejected, *, now: datetime) -> Transition:
@@ -373,7 +411,6 @@ def _cleared(credential: Credential) -> Credential:
         health=Health.ACTIVE,
         reason=None,
         in_doubt=False,
-        lane=Lane.ORDINARY,
         rejections=0,
         rejected_code=None,
         first_rejected_at=None,
@@ -401,10 +438,7 @@ def _proves_sliding(seen: Credential, policy: RefreshPolicy, sent_at: datetime) 
 
 
 def _laned(credential: Credential) -> Credential:
-    if credential.rejections:
-        return replace(credential, lane=Lane.CONFIRMING)
-    lane = Lane.IN_DOUBT if credential.in_doubt else Lane.ORDINARY
-    return replace(credential, lane=lane)
+    return replace(credential, lane=lane_of(credential))
 
 
 def _shown(credential: Credential) -> tuple[object, ...]:

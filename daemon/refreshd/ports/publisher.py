@@ -1,6 +1,6 @@
 """The place where other processes read current tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -54,15 +54,31 @@ class Published(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announced:
-    """What `meta` said before we wrote it. `known`: it was ours; `found_store` names another store, if one was there."""
+    """What `meta` said. `known`: it was ours; `found_store`: another store that it named.
+
+    `written` False: those keys were left alone.
+    """
 
     known: bool
     found_store: str | None = None
+    written: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counters:
+    """What is published of one credential."""
+
+    generation: int
+    revision: int
 
 
 class Publisher(Protocol):
-    async def announce(self) -> Announced:
-        """Write whose keys these are (PREFIX:meta). Raises `PublisherUnavailable`."""
+    async def announce(self, *, take: bool = False) -> Announced:
+        """Write whose keys these are (PREFIX:meta); another store's only to `take` them over. Raises `PublisherUnavailable`."""
+        ...
+
+    async def published(self, ids: Sequence[CredentialId]) -> Mapping[CredentialId, Counters]:
+        """What stands there of those that have anything; nothing when the keys are not ours. Raises `PublisherUnavailable`."""
         ...
 
     async def intact(self) -> bool:

@@ -8,9 +8,11 @@ from typing import Protocol
 from refreshd.domain.credential import AttemptId, ClientName, Credential, CredentialId
 from refreshd.domain.events import CredentialHeld, ReloginSoon
 from refreshd.domain.figures import Figures
+from refreshd.domain.rescue import RescuedToken
 from refreshd.domain.secret import Secret
 from refreshd.domain.settle import Transition
-from refreshd.ports.publisher import Snapshot
+from refreshd.domain.storm import Refusals
+from refreshd.ports.publisher import Counters, Snapshot
 
 
 class StoreUnavailable(Exception):  # noqa: N818 - reads as what it says
@@ -43,11 +45,17 @@ class Claims:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """What one client may start now, and how long each attempt may own its row. `probe`: pick the soonest expiry."""
+    """What one client may start now, and how long each attempt may own its row. `probe`: pick the soonest expiry.
+
+    `retries`: how many of them may be repetitions while first attempts wait. `horizon`: the longest that a living access token
+    can have been due.
+    """
 
     count: int
     lease: timedelta
     probe: bool = False
+    retries: int = 1
+    horizon: timedelta = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +65,13 @@ class Committed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:
-    """The attempt no longer owns its row. `earlier_login`: a person logged in meanwhile, or the row is gone."""
+    """The attempt no longer owns its row.
+
+    `earlier_login`: a person logged in meanwhile, or the row is gone. `rescued`: its refresh token was put aside (protocol R5).
+    """
 
     earlier_login: bool
+    rescued: bool = False
 
 
 class Store(Protocol):
@@ -84,6 +96,42 @@ class Store(Protocol):
 
     async def release(self, attempt: Attempt) -> None:
         """Give back a claim of which nothing was sent."""
+        ...
+
+    async def hold(self, attempt: Attempt, found: Counters, *, now: datetime) -> CredentialHeld:
+        """Set a credential aside whose published counters are ahead of ours (protocol R11); they become the row's."""
+        ...
+
+    async def rescued(self, attempt: Attempt) -> RescuedToken | None:
+        """The newest token of this credential's family that was put aside and can be opened (protocol R5)."""
+        ...
+
+    async def refusals(self, client: ClientName, *, now: datetime) -> Refusals:
+        """What a grant storm is judged by."""
+        ...
+
+    async def begin_storm(self, client: ClientName, *, now: datetime) -> None:
+        """Record that a grant storm began."""
+        ...
+
+    async def end_storm(self, client: ClientName, *, counts_from: datetime, now: datetime) -> bool:
+        """End the client's grant storm, if there is one, and make its refused credentials due. Refusals count from then on."""
+        ...
+
+    async def storms(self) -> frozenset[ClientName]:
+        """Clients with a grant storm under way."""
+        ...
+
+    async def shift(self, by: timedelta) -> None:
+        """Move every instant of the schedule: the wall clock jumped by that much (protocol R13)."""
+        ...
+
+    async def take_keys(self) -> bool:
+        """Whether an operator let us take over another store's keys in Redis; says so once."""
+        ...
+
+    async def lift(self, found: Mapping[CredentialId, Counters]) -> None:
+        """Raise counters above what other rows of the same ids had published."""
         ...
 
     async def unpublished(self, *, limit: int) -> Sequence[Snapshot]:
@@ -116,4 +164,8 @@ class Store(Protocol):
 
     async def forget_removed(self, *, before: datetime) -> int:
         """Delete rows removed before then that Redis has confirmed."""
+        ...
+
+    async def forget_history(self, *, after: CredentialId | None, limit: int, before: datetime) -> CredentialId | None:
+        """Delete what the next `limit` credentials did before then; the last of them, None at the end of the round."""
         ...

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from refreshd.domain.credential import ClientName
-from refreshd.domain.events import FiguresTaken, LimitTooLow, StoreFailed
+from refreshd.domain.credential import ClientName, CredentialId
+from refreshd.domain.events import FiguresTaken, LimitTooLow, StoreFailed, StormsCounted
 from refreshd.domain.figures import Figures
 from refreshd.ports.clock import Clock
 from refreshd.ports.observer import Observer
@@ -14,6 +14,8 @@ from refreshd.ports.store import Store, StoreUnavailable
 WARN_BATCH = 500
 FIGURES_EVERY = timedelta(seconds=60)
 FORGET_AFTER = timedelta(hours=48)
+KEEP_HISTORY = timedelta(days=90)
+FORGET_BATCH = 200
 
 
 class Housekeeping:
@@ -37,6 +39,7 @@ class Housekeeping:
         self._on_change = on_change
         self._event = asyncio.Event()
         self._counted_at: float | None = None
+        self._forgotten: CredentialId | None = None
         self._too_low: set[ClientName] = set()
 
     def tick(self) -> None:
@@ -54,12 +57,14 @@ class Housekeeping:
     async def round(self) -> None:
         """Raises `StoreUnavailable`."""
         await self._warn()
+        await self._forget_history()
         now = self._clock.monotonic()
         if self._counted_at is None or now - self._counted_at >= FIGURES_EVERY.total_seconds():
             self._counted_at = now
             figures = await self._store.figures(now=self._clock.now())
             self._observer.on_event(FiguresTaken(figures=figures))
             self._check_limits(figures)
+            self._observer.on_event(StormsCounted(clients=tuple(await self._store.storms())))
             await self._store.forget_removed(before=self._clock.now() - FORGET_AFTER)
 
     async def _warn(self) -> None:
@@ -71,6 +76,11 @@ class Housekeeping:
                 self._on_change()
             if len(warned) < WARN_BATCH:
                 return
+
+    async def _forget_history(self) -> None:
+        """A few credentials a round, so that it never shows beside a refresh."""
+        before = self._clock.now() - KEEP_HISTORY
+        self._forgotten = await self._store.forget_history(after=self._forgotten, limit=FORGET_BATCH, before=before)
 
     def _check_limits(self, figures: Figures) -> None:
         """More credentials due per second than `max_rate` allows: said when it begins (protocol §4)."""

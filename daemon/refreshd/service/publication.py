@@ -17,6 +17,7 @@ from refreshd.domain.events import (
     RevisionAhead,
     StoreFailed,
 )
+from refreshd.domain.steps import Reached, Step, unobserved
 from refreshd.ports.clock import Clock
 from refreshd.ports.observer import Observer
 from refreshd.ports.publisher import Published, Publisher, PublisherUnavailable, Snapshot
@@ -33,14 +34,26 @@ SHOW_REMOVAL = timedelta(hours=24)
 class Publication:
     """One loop. `wake` is called after each visible commit and at each tick."""
 
-    def __init__(self, *, store: Store, publisher: Publisher, observer: Observer, clock: Clock, store_id: str) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        publisher: Publisher,
+        observer: Observer,
+        clock: Clock,
+        store_id: str,
+        reached: Reached = unobserved,
+    ) -> None:
         self._store = store
         self._publisher = publisher
         self._observer = observer
         self._clock = clock
         self._store_id = store_id
+        self._reached = reached
         self._event = asyncio.Event()
         self._connected = False
+        self._foreign: str | None = None
+        self._taking = False
         self._reason = "started"
         self._republish_after: CredentialId | None = None
         self._republishing = False
@@ -58,6 +71,11 @@ class Publication:
             if not self._republishing:
                 await self._event.wait()
 
+    def show_again(self, reason: str) -> None:
+        """Everything that is published is to be written anew, whatever was there."""
+        self._connected, self._reason = False, reason
+        self.wake()
+
     async def flush(self) -> None:
         """Publish what is pending, once; for the end of a drain."""
         await self.round()
@@ -66,8 +84,10 @@ class Publication:
         """One pass. False when the far side or the store could not be reached."""
         self._event.clear()
         try:
-            await self._connect()
-            await self._publish_pending()
+            if not await self._connect():
+                return True
+            if not self._taking:
+                await self._publish_pending()
             await self._republish_page()
         except PublisherUnavailable as exc:
             if self._connected or self._reason == "started":
@@ -80,23 +100,38 @@ class Publication:
             return False
         return True
 
-    async def _connect(self) -> None:
-        """After a start, a reconnection or a lost `meta`, everything is shown again: what was there may be gone or old."""
+    async def _connect(self) -> bool:
+        """After a start, a reconnection or a lost `meta`, everything is shown again: what was there may be gone or old.
+
+        False while the keys are another store's: nothing is published then (protocol R11).
+        """
         now = self._clock.monotonic()
-        if self._connected and now - self._checked_at >= CHECK_EVERY.total_seconds():
+        due = now - self._checked_at >= CHECK_EVERY.total_seconds()
+        if self._connected and due:
             self._checked_at = now
             if not await self._publisher.intact():
                 self._connected, self._reason = False, "flushed"
         if self._connected:
-            return
-        announced = await self._publisher.announce()
-        if announced.found_store is not None:
-            self._observer.on_event(ForeignKeys(found=announced.found_store, ours=self._store_id))
-        self._connected = True
+            return True
+        if self._foreign is not None and not due:
+            return False
         self._checked_at = now
+        taking = self._foreign is not None and await self._store.take_keys()
+        announced = await self._publisher.announce(take=taking)
+        if not announced.written:
+            self._stay_away(announced.found_store or "")
+            return False
+        self._foreign, self._taking = None, taking
+        self._connected = True
         self._republishing, self._republish_after = True, None
-        self._observer.on_event(RepublishStarted(reason=self._reason))
+        self._observer.on_event(RepublishStarted(reason="adopted" if taking else self._reason))
         self._reason = "reconnected"
+        return True
+
+    def _stay_away(self, found: str) -> None:
+        if found != self._foreign:
+            self._observer.on_event(ForeignKeys(found=found, ours=self._store_id))
+        self._foreign = found
 
     async def _publish_pending(self) -> None:
         while pending := await self._store.unpublished(limit=BATCH):
@@ -108,18 +143,31 @@ class Publication:
         if not self._republishing:
             return
         page = await self._store.page(after=self._republish_after, limit=BATCH)
+        self._republishing = len(page) == BATCH
         if page:
             self._republish_after = page[-1].id
+            if self._taking:
+                page = await self._lifted(page)
             oldest = self._clock.now() - SHOW_REMOVAL
             # events belong to the pending pass, which marks them spent; shown here too they would be told twice
             due = [
                 replace(one, events=()) for one in page if one.status is not Status.REMOVED or one.updated_at > oldest
             ]
             await self._publish(due, pending=False)
-        self._republishing = len(page) == BATCH
+        self._taking = self._taking and self._republishing
+
+    async def _lifted(self, page: Sequence[Snapshot]) -> Sequence[Snapshot]:
+        """Raise our counters above those of the keys that we take over; what was raised is pending, and shown as that."""
+        found = await self._publisher.published([one.id for one in page])
+        ahead = {one.id: found[one.id] for one in page if one.id in found and found[one.id].revision >= one.revision}
+        await self._store.lift(ahead)
+        self.wake()
+        return [one for one in page if one.id not in ahead]
 
     async def _publish(self, snapshots: Sequence[Snapshot], *, pending: bool) -> Sequence[Published]:
+        self._reached(Step.PUBLISH_BEGUN)
         results = await self._publisher.publish(snapshots)
+        self._reached(Step.PUBLISH_WRITTEN)
         now = self._clock.now()
         for snapshot, result in zip(snapshots, results, strict=True):
             if result is Published.STALE:
@@ -130,6 +178,7 @@ class Publication:
             await self._store.mark_published(
                 [one for one, result in zip(snapshots, results, strict=True) if result is not Published.FAILED]
             )
+            self._reached(Step.PUBLISHED)
         self._observer.on_event(
             PublishedBatch(
                 written=sum(result is Published.WRITTEN for result in results),

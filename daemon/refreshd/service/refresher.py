@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from refreshd.domain.client import Client
 from refreshd.domain.credential import ClientName
@@ -13,17 +14,22 @@ from refreshd.domain.events import (
     EarlierLoginDropped,
     MarginShrunk,
     RequestFinished,
+    RescuedTokenAdopted,
     ResponsesUnpersisted,
     SlidingProven,
     StoreFailed,
+    TokenRescued,
 )
-from refreshd.domain.outcome import Outcome, Refreshed, label
+from refreshd.domain.outcome import Outcome, Refreshed, Rejected, label
 from refreshd.domain.policy import LifetimeFrom, RefreshPolicy, margin
+from refreshd.domain.rescue import as_answer
 from refreshd.domain.settle import Transition, settle
+from refreshd.domain.steps import Reached, Step, unobserved
 from refreshd.ports.clock import Clock
 from refreshd.ports.observer import Observer
 from refreshd.ports.store import Attempt, Committed, Conflict, Store, StoreUnavailable
 from refreshd.ports.token_endpoint import NotSent, TokenEndpoint
+from refreshd.service.grant_judge import GrantJudge
 from refreshd.service.health import Health
 from refreshd.service.throttle import Throttle
 
@@ -55,8 +61,10 @@ class Refresher:
         health: Health,
         observer: Observer,
         clock: Clock,
+        judge: GrantJudge,
         draw: Callable[[], float],
         on_commit: Callable[[], None],
+        reached: Reached = unobserved,
     ) -> None:
         self._registrations = dict(registrations)
         self._store = store
@@ -65,8 +73,10 @@ class Refresher:
         self._health = health
         self._observer = observer
         self._clock = clock
+        self._judge = judge
         self._draw = draw
         self._on_commit = on_commit
+        self._reached = reached
         self._short_lived: set[ClientName] = set()
         self.storing = 0
         self.unpersisted = 0
@@ -75,7 +85,7 @@ class Refresher:
         """Carry one attempt through. `claimed_at`: boottime from before its claim was committed."""
         before = attempt.credential
         one = self._registrations[before.client]
-        sent_at, began = self._clock.now(), self._clock.monotonic()
+        sent_at, began, woke = self._clock.now(), self._clock.monotonic(), self._clock.boottime()
         outcome: Outcome | None = None
         try:
             outcome = await self._endpoint.refresh(
@@ -87,22 +97,38 @@ class Refresher:
         except NotSent:
             pass
         finally:
-            self._throttle.finished(before.client, outcome, sent_at=sent_at)
+            self._throttle.finished(before.client, outcome, sent_at=sent_at, repeats=before.failures > 0)
         if outcome is None:
             await self._release(attempt)
             return
+        self._reached(Step.ANSWERED)
         now = self._clock.now()
+        took = timedelta(seconds=self._clock.boottime() - woke)
         one = self._registrations[before.client]  # what it is known by now: sliding may have been proven meanwhile
-        transition = settle(
-            before, _unrotated(outcome, attempt), one.policy, sent_at=sent_at, now=now, draw=self._draw()
-        )
+        transition = await self._settle(attempt, _unrotated(outcome, attempt), one.policy, sent_at=now - took, now=now)
+        self._reached(Step.SETTLED)
         self.storing += 1
         try:
             verdict = await self._commit(attempt, transition)
         finally:
             self.storing -= 1
-        self._observer.on_event(RequestFinished(client=before.client, outcome=label(outcome), duration=now - sent_at))
+        self._reached(Step.COMMITTED)
+        self._observer.on_event(RequestFinished(client=before.client, outcome=label(outcome), duration=took))
         await self._tell(attempt, transition, verdict, one)
+
+    async def _settle(
+        self, attempt: Attempt, outcome: Outcome, policy: RefreshPolicy, *, sent_at: datetime, now: datetime
+    ) -> Transition:
+        """A refusal holds no token, so there is time to look around before it is believed; an answer with one has none (R3)."""
+        before, draw = attempt.credential, self._draw()
+        if not isinstance(outcome, Rejected):
+            return settle(before, outcome, policy, sent_at=sent_at, now=now, draw=draw)
+        rescued, storm = await self._judge.look_around(attempt, outcome, now=now)
+        if rescued is None:
+            return settle(before, outcome, policy, sent_at=sent_at, now=now, draw=draw, storm=storm)
+        answer, answered_at = as_answer(rescued, now=now)
+        adopted = settle(before, answer, policy, sent_at=answered_at, now=now, draw=draw)
+        return replace(adopted, adopts=rescued.id)
 
     def _may_send(self, policy: RefreshPolicy, claimed_at: float, began: float) -> bool:
         """The last look before the first byte: no drain began, and the lease still covers the request and its commit.
@@ -112,7 +138,10 @@ class Refresher:
         rest = max(0.0, policy.request_timeout.total_seconds() - (self._clock.monotonic() - began))
         needed = rest + policy.commit_timeout.total_seconds()
         used = self._clock.boottime() - claimed_at
-        return not self._health.draining and used + needed <= policy.lease.total_seconds()
+        if self._health.draining or used + needed > policy.lease.total_seconds():
+            return False
+        self._reached(Step.SENDING)
+        return True
 
     async def _release(self, attempt: Attempt) -> None:
         before = attempt.credential
@@ -166,24 +195,26 @@ class Refresher:
                 self._observer.on_event(
                     EarlierLoginDropped(id=before.id, client=before.client, generation=before.generation)
                 )
+            case Conflict(rescued=True):
+                self._observer.on_event(TokenRescued(id=before.id, client=before.client, generation=before.generation))
             case Conflict():
-                self._observer.on_event(
-                    AnswerDropped(
-                        id=before.id,
-                        client=before.client,
-                        generation=before.generation,
-                        had_tokens=transition.has_tokens,
-                    )
-                )
+                self._observer.on_event(AnswerDropped(id=before.id, client=before.client, generation=before.generation))
             case Committed():
                 if transition.visible:
                     self._on_commit()
+                self._tell_of_adoption(transition)
                 self._observer.on_event(transition.event)
+                await self._judge.committed(before, transition)
                 self._warn_of_short_life(transition, one)
                 if transition.proves_sliding:
                     await self._prove_sliding(transition, one)
             case None:
                 pass
+
+    def _tell_of_adoption(self, transition: Transition) -> None:
+        if transition.adopts is not None:
+            after = transition.after
+            self._observer.on_event(RescuedTokenAdopted(id=after.id, client=after.client, generation=after.generation))
 
     def _warn_of_short_life(self, transition: Transition, one: Registration) -> None:
         """Once a client: the provider's tokens live shorter than configured, so the margin had to shrink."""

@@ -11,7 +11,9 @@ from refreshd.ports.observer import Observer
 from refreshd.ports.store import Capacity, Claims, Store, StoreUnavailable
 from refreshd.service.health import Health
 from refreshd.service.pool import Pool
+from refreshd.service.rollback_guard import RollbackGuard
 from refreshd.service.throttle import Throttle
+from refreshd.service.timekeeper import Timekeeper
 
 TICKS_MISSED = 3
 
@@ -25,6 +27,8 @@ class Scanner:
         store: Store,
         pool: Pool,
         throttle: Throttle,
+        guard: RollbackGuard,
+        timekeeper: Timekeeper,
         health: Health,
         observer: Observer,
         clock: Clock,
@@ -35,6 +39,8 @@ class Scanner:
         self._store = store
         self._pool = pool
         self._throttle = throttle
+        self._guard = guard
+        self._timekeeper = timekeeper
         self._health = health
         self._observer = observer
         self._clock = clock
@@ -77,20 +83,22 @@ class Scanner:
             self._finished(0)
             return
         try:
+            await self._timekeeper.look()
             claims = await self._claim(capacity)
+            attempts = await self._guard.sift(claims.attempts)
         except StoreUnavailable as exc:
             self._more = frozenset()
             self._health.scanned(store_answered=False)
             self._observer.on_event(StoreFailed(doing="claim", error=str(exc)))
             return
-        for attempt in claims.attempts:
-            self._throttle.started(attempt.credential.client)
+        for attempt in attempts:
+            self._throttle.started(attempt.credential.client, repeats=attempt.credential.failures > 0)
             self._pool.start(attempt, claimed_at=claimed_at)
         for event in claims.held:
             self._observer.on_event(event)
         asked = {client for client, one in capacity.items() if one.count > 0}
         self._more = (self._more - asked) | claims.more  # who could not be asked now still waits
-        self._finished(len(claims.attempts))
+        self._finished(len(attempts))
 
     def _finished(self, claimed: int) -> None:
         self._health.scanned(store_answered=True)

@@ -9,14 +9,16 @@ from refreshd.domain import breaker as rules
 from refreshd.domain.breaker import Breaker
 from refreshd.domain.client import Limits
 from refreshd.domain.credential import ClientName
-from refreshd.domain.events import ClientResumed, ClientSuspended, ClientThrottled, InFlightChanged
+from refreshd.domain.events import ClientResumed, ClientSuspended, ClientThrottled, InFlightChanged, SlowStart
 from refreshd.domain.outcome import Outcome
+from refreshd.domain.pace import Pace, learn, now_at, slowed
 from refreshd.ports.clock import Clock
 from refreshd.ports.observer import Observer
 from refreshd.ports.store import Capacity
 
 BURST = 0.1  # seconds' worth of requests that may leave at once
 SHORTEST_WAIT = 0.05
+RETRY_SHARE = 0.2
 
 
 @dataclass(slots=True)
@@ -24,7 +26,9 @@ class _State:
     tokens: float
     filled_at: float
     in_flight: int = 0
+    repeating: int = 0
     started: int = 0
+    pace: Pace = field(default_factory=Pace)
     breaker: Breaker = field(default_factory=Breaker)
 
 
@@ -36,11 +40,14 @@ class Throttle:
         limits: Mapping[ClientName, Limits],
         *,
         leases: Mapping[ClientName, timedelta],
+        horizons: Mapping[ClientName, timedelta],
         clock: Clock,
         observer: Observer,
     ) -> None:
+        """`leases`: how long an attempt may own its row; `horizons`: how long a living access token can have been due."""
         self._limits = limits
         self._leases = leases
+        self._horizons = horizons
         self._clock = clock
         self._observer = observer
         self._starts = 0
@@ -59,8 +66,20 @@ class Throttle:
             state = self._fill(name, limit)
             free = max(0, min(limit.max_in_flight - state.in_flight, int(state.tokens)))
             count = rules.allowance(state.breaker, free, in_flight=state.in_flight, now=now)
-            room[name] = Capacity(count=count, lease=self._leases[name], probe=state.breaker.suspended)
+            room[name] = Capacity(
+                count=count,
+                lease=self._leases[name],
+                probe=state.breaker.suspended,
+                retries=max(0, max(1, int(limit.max_in_flight * RETRY_SHARE)) - state.repeating),
+                horizon=self._horizons[name],
+            )
         return room
+
+    def start_slowly(self, cause: str) -> None:
+        """Begin every client at a tenth of its rate (protocol §4)."""
+        for name, state in self._states.items():
+            state.pace = slowed(self._clock.monotonic())
+            self._observer.on_event(SlowStart(client=name, cause=cause))
 
     def next_token_in(self) -> float:
         """Seconds until a client that only its rate holds back may start one more request; infinite if there is none."""
@@ -70,26 +89,36 @@ class Throttle:
             state = self._fill(name, limit)
             usable = rules.allowance(state.breaker, 1, in_flight=state.in_flight, now=now) > 0
             if usable and state.tokens < 1 and state.in_flight < limit.max_in_flight:
-                waits.append((1 - state.tokens) / limit.max_rate)
+                waits.append((1 - state.tokens) / (limit.max_rate * state.pace.share))
         return max(SHORTEST_WAIT, min(waits, default=math.inf))
 
-    def started(self, client: ClientName) -> None:
+    def started(self, client: ClientName, *, repeats: bool) -> None:
+        """`repeats`: not the first attempt at its turn; such may take a fifth of the slots while first attempts wait."""
         state = self._states[client]
         state.tokens -= 1
         state.in_flight += 1
+        state.repeating += repeats
         self._starts += 1
         state.started = self._starts
         self._observer.on_event(InFlightChanged(client=client, in_flight=state.in_flight))
 
-    def finished(self, client: ClientName, outcome: Outcome | None, *, sent_at: datetime) -> None:
+    def finished(self, client: ClientName, outcome: Outcome | None, *, sent_at: datetime, repeats: bool) -> None:
         """The slot is free again; `outcome` None when nothing was sent."""
         state = self._states[client]
         state.in_flight -= 1
+        state.repeating -= repeats
         self._observer.on_event(InFlightChanged(client=client, in_flight=state.in_flight))
         if outcome is not None:
             before = state.breaker
             state.breaker = rules.observe(before, outcome, sent_at=sent_at, now=self._clock.now())
             self._tell(client, before, state.breaker)
+            self._learn_pace(client, state, outcome)
+
+    def _learn_pace(self, client: ClientName, state: _State, outcome: Outcome) -> None:
+        before = now_at(state.pace, self._clock.monotonic())
+        state.pace = learn(before, outcome, at=self._clock.monotonic())
+        if state.pace.share < before.share:
+            self._observer.on_event(SlowStart(client=client, cause="provider_outage"))
 
     def _tell(self, client: ClientName, before: Breaker, after: Breaker) -> None:
         if after.cause is not None and after.probe_at is not None and after.cause != before.cause:
@@ -104,7 +133,9 @@ class Throttle:
 
     def _fill(self, name: ClientName, limit: Limits) -> _State:
         state, now = self._states[name], self._clock.monotonic()
-        state.tokens = min(_burst(limit), state.tokens + (now - state.filled_at) * limit.max_rate)
+        state.pace = now_at(state.pace, now)
+        rate = limit.max_rate * state.pace.share
+        state.tokens = min(_burst(limit), state.tokens + (now - state.filled_at) * rate)
         state.filled_at = now
         return state
 

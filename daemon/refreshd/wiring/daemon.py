@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from refreshd import __version__
 from refreshd.adapters.apscheduler_ticker import ApschedulerTicker
+from refreshd.adapters.fail_points import fail_points
 from refreshd.adapters.http.server import HttpServer
 from refreshd.adapters.httpx_token_endpoint import HttpxTokenEndpoint
 from refreshd.adapters.observers import Observers
@@ -23,7 +24,9 @@ from refreshd.domain.credential import ClientName
 from refreshd.domain.events import ClockStepped, DaemonReady, DaemonStarted, DoubtsFound
 from refreshd.domain.policy import LifetimeFrom
 from refreshd.domain.secret import Secret
+from refreshd.ports.clock import Clock
 from refreshd.ports.observer import Observer
+from refreshd.ports.store import Store
 from refreshd.service.refresher import Registration
 from refreshd.service.supervisor import Supervisor
 from refreshd.wiring.registrations import limits_of, registrations
@@ -33,6 +36,7 @@ from refreshd.wiring.store import OpenStore
 HOUSEKEEPING_EVERY = timedelta(seconds=5)
 HEARTBEAT_EVERY = timedelta(seconds=1)
 CLOCK_AHEAD = timedelta(days=1)
+INSTANCE_LENGTH = 12
 
 
 @asynccontextmanager
@@ -40,7 +44,8 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
     """Everything that `run` needs, opened in order and closed in reverse."""
     clock = SystemClock()
     registered = _proven(registrations(settings), opened)
-    instance = uuid4().hex
+    instance = uuid4().hex[:INSTANCE_LENGTH]
+    reached = fail_points(environ)
     systemd = SystemdNotifier(environ)
     metrics = PrometheusObserver(tuple(registered), version=__version__, key_ids=opened.sealer.key_ids)
     observer = Observers(
@@ -53,7 +58,7 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
     scheduler = settings.scheduler
     started_at = clock.now()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(SqlStore(opened.engines, opened.codec, owner=instance))
+        store = await stack.enter_async_context(SqlStore(opened.engines, opened.codec, owner=instance, reached=reached))
         publisher = await stack.enter_async_context(
             RedisPublisher(
                 Secret(settings.redis.url),
@@ -77,7 +82,15 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
         )
         ticker = ApschedulerTicker()
         services = assemble(
-            Ports(store=store, endpoint=endpoint, publisher=publisher, observer=observer, clock=clock, draw=draw),
+            Ports(
+                store=store,
+                endpoint=endpoint,
+                publisher=publisher,
+                observer=observer,
+                clock=clock,
+                draw=draw,
+                reached=reached,
+            ),
             registered,
             {name: limits_of(settings.clients[name]) for name in registered},
             Measures(
@@ -107,7 +120,9 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
                 clients=tuple(registered),
             )
         )
-        _check_clock(opened.identity, clock, observer)
+        await _check_clock(opened.identity, store, clock, observer)
+        if _stopped_long(opened.identity, clock, registered):
+            services.throttle.start_slowly("long_stop")
         doubts = await store.recover(
             now=clock.now(), settle_delays={name: one.policy.settle_delay for name, one in registered.items()}
         )
@@ -133,8 +148,22 @@ def _proven(registered: dict[ClientName, Registration], opened: OpenStore) -> di
     }
 
 
-def _check_clock(identity: StoreIdentity, clock: SystemClock, observer: Observer) -> None:
-    """Say once when the clock stands behind the store's last commit, or more than a day ahead of it (protocol R13)."""
+async def _check_clock(identity: StoreIdentity, store: Store, clock: Clock, observer: Observer) -> None:
+    """Say once when the clock stands behind the store's last commit, or more than a day ahead of it (protocol R13).
+
+    Behind it, the schedule is moved back: else nothing would come due until the clock has caught up. Ahead of it nothing is
+    moved, as a long stop looks the same.
+    """
     now, last = clock.now(), identity.last_commit_at
-    if last is not None and (now < last or now - last > CLOCK_AHEAD):
-        observer.on_event(ClockStepped(last_commit_at=last, now=now))
+    if last is None or timedelta(0) <= now - last <= CLOCK_AHEAD:
+        return
+    if now < last:
+        await store.shift(now - last)
+    observer.on_event(ClockStepped(by=now - last, now=now, schedule_moved=now < last))
+
+
+def _stopped_long(identity: StoreIdentity, clock: Clock, registered: Mapping[ClientName, Registration]) -> bool:
+    """Whether we were away for longer than the shortest access token lives, so that all that is stored is due at once."""
+    lifetimes = [one.policy.access_lifetime for one in registered.values()]
+    last = identity.last_commit_at
+    return last is not None and bool(lifetimes) and clock.now() - last > min(lifetimes)

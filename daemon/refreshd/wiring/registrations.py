@@ -1,12 +1,13 @@
 """Configured clients as the services see them: a registration, its policy, its limits."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from urllib.request import getproxies_environment
 
 from refreshd.config.settings import ClientSettings, Settings
 from refreshd.domain.client import Client, Limits
 from refreshd.domain.credential import ClientName
-from refreshd.domain.policy import RefreshPolicy, margin, request_timing
+from refreshd.domain.policy import RefreshPolicy, commit_share, margin, request_timing
 from refreshd.service.refresher import Registration
 
 
@@ -43,7 +44,7 @@ def _registration(name: ClientName, one: ClientSettings, settings: Settings) -> 
         scan_interval=settings.scheduler.scan_interval,
         request_timeout=deadline,
         settle_delay=settle,
-        commit_timeout=settings.scheduler.commit_timeout,
+        commit_timeout=commit_share(profile.reuse_grace, settings.scheduler.commit_timeout, request_timeout=deadline),
         warn_before=tuple(settings.relogin.warn_before),
         required_scope=profile.required_scope,
     )
@@ -59,6 +60,11 @@ def load_of(policy: RefreshPolicy) -> float:
     lifetime = policy.access_lifetime
     every = lifetime - margin(policy, lifetime) - lifetime * policy.spread / 2
     return 1 / max(every.total_seconds(), 1.0)
+
+
+def horizon_of(policy: RefreshPolicy) -> timedelta:
+    """How long an access token that still lives can have been due: since its margin, and the spread before that."""
+    return margin(policy, policy.access_lifetime) + policy.access_lifetime * policy.spread
 
 
 def rate_shortfalls(settings: Settings, stored: Mapping[str, int]) -> list[tuple[str, float, float]]:

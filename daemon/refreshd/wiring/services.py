@@ -6,25 +6,29 @@ from datetime import timedelta
 
 from refreshd.domain.client import Limits
 from refreshd.domain.credential import ClientName
+from refreshd.domain.steps import Reached, unobserved
 from refreshd.ports.clock import Clock
 from refreshd.ports.observer import Observer
 from refreshd.ports.publisher import Publisher
 from refreshd.ports.store import Store
 from refreshd.ports.token_endpoint import TokenEndpoint
+from refreshd.service.grant_judge import GrantJudge
 from refreshd.service.health import Health
 from refreshd.service.housekeeping import Housekeeping
 from refreshd.service.pool import Pool
 from refreshd.service.publication import Publication
 from refreshd.service.refresher import Refresher, Registration
+from refreshd.service.rollback_guard import RollbackGuard
 from refreshd.service.scanner import Scanner
 from refreshd.service.supervisor import Supervisor
 from refreshd.service.throttle import Throttle
-from refreshd.wiring.registrations import load_of
+from refreshd.service.timekeeper import Timekeeper
+from refreshd.wiring.registrations import horizon_of, load_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """What the services stand on. `draw`: chance in [0, 1), once per stored decision."""
+    """What the services stand on. `draw`: chance in [0, 1), once per stored decision. `reached`: told of each step."""
 
     store: Store
     endpoint: TokenEndpoint
@@ -32,6 +36,7 @@ class Ports:
     observer: Observer
     clock: Clock
     draw: Callable[[], float]
+    reached: Reached = unobserved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +75,17 @@ def assemble(
     store, observer, clock = ports.store, ports.observer, ports.clock
     health = Health(clock, scan_interval=measures.scan_interval)
     leases = {name: one.policy.lease for name, one in registered.items()}
-    throttle = Throttle(limits, leases=leases, clock=clock, observer=observer)
+    horizons = {name: horizon_of(one.policy) for name, one in registered.items()}
+    throttle = Throttle(limits, leases=leases, horizons=horizons, clock=clock, observer=observer)
     publication = Publication(
-        store=store, publisher=ports.publisher, observer=observer, clock=clock, store_id=measures.store_id
+        store=store,
+        publisher=ports.publisher,
+        observer=observer,
+        clock=clock,
+        store_id=measures.store_id,
+        reached=ports.reached,
     )
+    judge = GrantJudge(store=store, observer=observer, clock=clock)
     refresher = Refresher(
         registered,
         store=store,
@@ -82,14 +94,23 @@ def assemble(
         health=health,
         observer=observer,
         clock=clock,
+        judge=judge,
         draw=ports.draw,
         on_commit=publication.wake,
+        reached=ports.reached,
     )
     pool = Pool(refresher.refresh, size=measures.concurrency, observer=observer, on_free=lambda: scanner.wake())  # noqa: PLW0108 - the scanner is made after its pool
     scanner = Scanner(
         store=store,
         pool=pool,
         throttle=throttle,
+        guard=RollbackGuard(store=store, publisher=ports.publisher, observer=observer, clock=clock),
+        timekeeper=Timekeeper(
+            store=store,
+            observer=observer,
+            clock=clock,
+            on_step=lambda: publication.show_again("clock_stepped"),
+        ),
         health=health,
         observer=observer,
         clock=clock,

@@ -82,9 +82,12 @@ CONTRACT: dict[str, list[dict[str, str]]] = {
     "publish_lag_seconds_count": [{}],
     "publish_pending": [{}],
     "publishes_total": combinations(result=("written", "same", "stale", "failed")),
-    "republishes_total": combinations(reason=("started", "reconnected", "flushed")),
+    "republishes_total": combinations(reason=("started", "reconnected", "flushed", "clock_stepped", "adopted")),
     "scan_last_success_timestamp_seconds": [{}],
     "clients_suspended": combinations(client=BOTH, cause=CAUSES),
+    "grant_storms": combinations(client=BOTH),
+    "rescued_tokens_total": combinations(client=BOTH),
+    "clock_steps_total": [{}],
     "encrypted_rows": combinations(key_id=("k1", "k2")),
 }
 

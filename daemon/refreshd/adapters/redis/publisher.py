@@ -20,9 +20,10 @@ from refreshd.adapters.redis.keys import (
     event_fields,
     relogin_score,
 )
+from refreshd.domain.credential import CredentialId
 from refreshd.domain.secret import Secret
 from refreshd.ports.clock import Clock
-from refreshd.ports.publisher import Announced, Published, PublisherUnavailable, Snapshot
+from refreshd.ports.publisher import Announced, Counters, Published, PublisherUnavailable, Snapshot
 
 CONNECT_TIMEOUT = 1.0
 SOCKET_TIMEOUT = 2.0
@@ -57,13 +58,26 @@ class RedisPublisher:
     ) -> None:
         await self._redis.aclose()
 
-    async def announce(self) -> Announced:
+    async def announce(self, *, take: bool = False) -> Announced:
         async with _reachable():
             found = await cast("Any", self._redis.hget(self._keys.meta, "store_id"))
+            known = found == self._identity["store_id"]
+            if found is not None and not known and not take:
+                return Announced(known=False, found_store=found, written=False)
             self._sha = await self._redis.script_load(COMPARE_AND_SET)
             await cast("Any", self._redis.hset(self._keys.meta, mapping=cast("Any", self._identity)))
-        known = found == self._identity["store_id"]
         return Announced(known=known, found_store=None if known else found)
+
+    async def published(self, ids: Sequence[CredentialId]) -> Mapping[CredentialId, Counters]:
+        async with _reachable(), self._redis.pipeline(transaction=False) as pipe:
+            pipe.hget(self._keys.meta, "store_id")
+            for name in ids:
+                pipe.hmget(self._keys.status(name), "generation", "revision")
+            owner, *answers = await pipe.execute(raise_on_error=False)
+        if owner != self._identity["store_id"]:
+            return {}
+        found = ((name, _counters(answer)) for name, answer in zip(ids, answers, strict=True))
+        return {name: counters for name, counters in found if counters is not None}
 
     async def intact(self) -> bool:
         async with _reachable():
@@ -146,6 +160,15 @@ def _results(answers: Sequence[object], spans: Sequence[int]) -> list[Published]
         else:
             results.append(_RESULTS[cast("int", mine[0])])
     return results
+
+
+def _counters(answer: object) -> Counters | None:
+    """None for a key that is not there, not a hash, or not ours to understand."""
+    match answer:
+        case [str() as generation, str() as revision] if generation.isdecimal() and revision.isdecimal():
+            return Counters(generation=int(generation), revision=int(revision))
+        case _:
+            return None
 
 
 def _refusal(answers: Sequence[object]) -> str:

@@ -10,11 +10,11 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, bindparam, insert, select, update
 
-from refreshd.adapters.sql import statements
+from refreshd.adapters.sql import rescue, statements
 from refreshd.adapters.sql.identity import StoreIdentity
 from refreshd.adapters.sql.rows import RowCodec, encode_events
 from refreshd.adapters.sql.schema import client_fact, credential, fingerprint
-from refreshd.domain.credential import ClientName, Health, Lane
+from refreshd.domain.credential import ClientName, Health, Lane, is_ending
 from refreshd.domain.events import StreamEvent
 from refreshd.domain.grant import Grant
 from refreshd.domain.policy import LifetimeFrom, RefreshPolicy, refresh_at, relogin_by
@@ -111,6 +111,7 @@ class Importer:
         if added:
             connection.execute(insert(credential), added)
         if replaced:
+            rescue.forget(connection, [row["id"] for row in replaced])
             connection.execute(_REPLACE, [{f"new_{name}": row[name] for name in _REPLACED} for row in replaced])
         if prints:
             connection.execute(insert(fingerprint), prints)
@@ -128,6 +129,7 @@ class Importer:
         if dated and issued_at and grant.expires_at:
             issued_at = min(issued_at, now)
             turn = refresh_at(policy, issued_at=issued_at, expires_at=grant.expires_at, draw=self._draw())
+        deadline = relogin_by(policy, login_at=login_at, rotated_at=rotated_at)
         events = (StreamEvent.RECOVERED,) if existing and existing.health == Health.RELOGIN_REQUIRED else ()
         return {
             "id": grant.id,
@@ -144,11 +146,11 @@ class Importer:
             "expires_at": grant.expires_at if dated else None,
             "generation": existing.generation + 1 if existing else 1,
             "next_attempt_at": turn or now,
-            "lane": int(Lane.ORDINARY),
+            "lane": int(Lane.ENDING if is_ending(deadline, turn or now) else Lane.ORDINARY),
             "refresh_at": turn or now,
             "login_at": login_at,
             "rotated_at": rotated_at,
-            "relogin_by": relogin_by(policy, login_at=login_at, rotated_at=rotated_at),
+            "relogin_by": deadline,
             "revision": existing.revision + 1 if existing else 1,
             "unpublished_events": encode_events((*events, StreamEvent.REFRESHED) if dated else events),
             "created_at": now,

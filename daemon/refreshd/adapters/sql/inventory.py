@@ -10,11 +10,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, RowMapping, and_, case, delete, func, literal, or_, select, update
 
-from refreshd.adapters.sql import statements
+from refreshd.adapters.sql import history, rescue, statements, storms
+from refreshd.adapters.sql.history import Entry
 from refreshd.adapters.sql.rows import RowCodec, encode_events, status_of
-from refreshd.adapters.sql.schema import Instant, client_fact, credential, fingerprint
-from refreshd.domain.credential import AccessToken, Health, Status
+from refreshd.adapters.sql.schema import Instant, attempt_log, client_fact, credential, fingerprint, store
+from refreshd.domain.credential import AccessToken, ClientName, Health, Lane, Status
 from refreshd.domain.events import StreamEvent
+from refreshd.domain.storm import LONGEST
 
 c = credential.c
 
@@ -120,6 +122,34 @@ class Inventory:
     def resume(self, selection: Selection, *, now: datetime) -> int:
         return self._switch(selection, c.paused == 1, {"paused": 0}, StreamEvent.RESUMED, now)
 
+    def adopt(self, selection: Selection | None, *, now: datetime) -> int:
+        """End a hold: the row is due at once with the refresh token it has. None: every credential that is held."""
+        where = c.removed_at.is_(None) if selection is None else selection.where
+        values = {
+            "health": Health.ACTIVE.value,
+            "reason": None,
+            "next_attempt_at": now,
+            "lane": case((c.in_doubt == 1, int(Lane.IN_DOUBT)), else_=int(Lane.ORDINARY)),
+        }
+        statement = _visible(where, values, StreamEvent.RESUMED, now).where(c.health == Health.HELD.value)
+        with self._write.begin() as connection:
+            return connection.execute(statement).rowcount
+
+    def adopt_keys(self, *, now: datetime) -> None:
+        """Let the daemon take over keys in Redis that are another store's, once (protocol R11)."""
+        with self._write.begin() as connection:
+            connection.execute(update(store).values(keys_adopted_at=now))
+
+    def end_storm(self, client: str, *, now: datetime) -> bool:
+        """Believe this client's refusals from now on, for a day at least; False when no storm is under way."""
+        with self._write.begin() as connection:
+            return storms.end(connection, ClientName(client), now + LONGEST, now)
+
+    def history(self, credential_id: str) -> Sequence[Entry]:
+        """The attempts of the last 90 days, newest first."""
+        with self._read.begin() as connection:
+            return history.read(connection, credential_id)
+
     def remove(self, selection: Selection, *, now: datetime) -> int:
         """Erase tokens and fingerprints. The counters stay until Redis has confirmed, so that a stale writer still loses."""
         values = {
@@ -137,7 +167,9 @@ class Inventory:
         with self._write.begin() as connection:
             chosen = select(c.id).where(selection.where)
             connection.execute(delete(fingerprint).where(fingerprint.c.credential_id.in_(chosen)))
-            statement = _visible(selection, values, StreamEvent.REMOVED, now)
+            connection.execute(delete(attempt_log).where(attempt_log.c.credential_id.in_(chosen)))
+            rescue.forget(connection, chosen)
+            statement = _visible(selection.where, values, StreamEvent.REMOVED, now)
             return connection.execute(statement).rowcount
 
     def count(self, *, client: str | None = None) -> int:
@@ -169,14 +201,14 @@ class Inventory:
         now: datetime,
     ) -> int:
         with self._write.begin() as connection:
-            return connection.execute(_visible(selection, values, event, now).where(condition)).rowcount
+            return connection.execute(_visible(selection.where, values, event, now).where(condition)).rowcount
 
 
-def _visible(selection: Selection, values: dict[str, Any], event: StreamEvent, now: datetime) -> Any:
+def _visible(where: ColumnElement[bool], values: dict[str, Any], event: StreamEvent, now: datetime) -> Any:
     """A change that Redis shows counts a revision and leaves its event for the stream."""
     return (
         update(credential)
-        .where(selection.where)
+        .where(where)
         .values(
             **values,
             revision=c.revision + 1,

@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -66,7 +66,7 @@ credential = Table(
     Column("paused", Integer, nullable=False, server_default="0"),
     Column("removed_at", Instant),
     Column("next_attempt_at", Instant),
-    Column("lane", Integer, nullable=False, server_default="1"),
+    Column("lane", Integer, nullable=False),
     Column("refresh_at", Instant),
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("rejections", Integer, nullable=False, server_default="0"),
@@ -91,6 +91,7 @@ credential = Table(
 SCHEDULED = text("paused = 0 AND next_attempt_at IS NOT NULL")
 PENDING = text("published_revision < revision")
 DEADLINED = text("relogin_by IS NOT NULL AND health = 'active'")
+REFUSED = text("last_outcome = 'rejected'")
 
 Index(
     "ix_credential_schedule",
@@ -110,6 +111,54 @@ Index(
     postgresql_where=DEADLINED,
 )
 
+Index(
+    "ix_credential_refused",
+    credential.c.client,
+    credential.c.attempted_at,
+    sqlite_where=REFUSED,
+    postgresql_where=REFUSED,
+)
+
+attempt_log = Table(
+    "attempt_log",
+    metadata,
+    Column("credential_id", String(128), primary_key=True),
+    Column("started_at", Instant, primary_key=True),
+    Column("ended_at", Instant, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("phase", String(16), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("code", String(64), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+rescued_token = Table(
+    "rescued_token",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("credential_id", String(128), nullable=False),
+    Column("family", String(32), nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("refresh_token", LargeBinary, nullable=False),
+    Column("access_token", LargeBinary),
+    Column("key_id", String(16), nullable=False),
+    Column("token_type", String(32)),
+    Column("scope", String, nullable=False),
+    Column("issued_at", Instant),
+    Column("expires_at", Instant),
+    Column("rescued_at", Instant, nullable=False),
+)
+Index("ix_rescued_token_credential", rescued_token.c.credential_id)
+
+grant_storm = Table(
+    "grant_storm",
+    metadata,
+    Column("client", String(32), primary_key=True),
+    Column("began_at", Instant),
+    Column("counts_from", Instant),
+)
+
 store = Table(
     "store",
     metadata,
@@ -118,6 +167,7 @@ store = Table(
     Column("fingerprint_key", LargeBinary, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("last_commit_at", Instant),
+    Column("keys_adopted_at", Instant),
 )
 
 key_check = Table(

@@ -1,7 +1,12 @@
 """The statements of one credential's way, built once. What they mean stands in docs/architecture.md, "The row"."""
 
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Integer,
     LargeBinary,
     String,
@@ -10,7 +15,6 @@ from sqlalchemy import (
     case,
     func,
     literal,
-    or_,
     select,
     update,
 )
@@ -91,15 +95,7 @@ FIRST_DUE: Select[tuple[str]] = (
 RELEASE: Update = (
     update(credential)
     .where(c.id == bindparam("b_id"), c.attempt_id == bindparam("b_attempt_id"))
-    .values(
-        **NO_ATTEMPT,
-        next_attempt_at=c.attempt_started_at,
-        lane=case(
-            (c.rejections > 0, int(Lane.CONFIRMING)),
-            (c.in_doubt == 1, int(Lane.IN_DOUBT)),
-            else_=int(Lane.ORDINARY),
-        ),
-    )
+    .values(**NO_ATTEMPT, next_attempt_at=c.attempt_started_at, lane=bindparam("set_lane", type_=Integer))
 )
 
 MARK_PUBLISHED: Update = (
@@ -112,23 +108,50 @@ MARK_PUBLISHED: Update = (
 )
 
 
-def claim(*, probe: bool) -> Update:
-    """Take up to `count` due rows of one client and lane: the write-ahead intent.
+class Work(StrEnum):
+    """The classes of protocol §4, each one statement over the index of the schedule; and the probe of a suspended client."""
 
-    A row that still has an open attempt lost its owner: it is in doubt from here on. A probe takes the row whose access token
-    expires soonest, whatever its lane, but rows that met the same wall before only in turn: one bad row must not be the probe
-    for ever.
+    IN_DOUBT = "in doubt"
+    ENDING = "ending"
+    LIVING = "living"
+    ORDINARY = "ordinary"
+    RETRYING = "retrying"
+    CONFIRMING = "confirming"
+    PROBE = "probe"
+
+
+_LANES = {
+    Work.IN_DOUBT: Lane.IN_DOUBT,
+    Work.ENDING: Lane.ENDING,
+    Work.LIVING: Lane.ORDINARY,
+    Work.ORDINARY: Lane.ORDINARY,
+    Work.RETRYING: Lane.RETRYING,
+    Work.CONFIRMING: Lane.CONFIRMING,
+}
+
+
+def _claim(work: Work) -> Update:
+    """Take up to `count` due rows of one client and class: the write-ahead intent.
+
+    Living access tokens come in the order of their turns; they cannot have been due for longer than `horizon`, so what lies
+    before it is expired and need not be read. A probe takes the row whose access token expires soonest, whatever its lane, but
+    rows that met the same wall before only in turn: one bad row must not be the probe for ever.
     """
     due = select(c.id).where(
         SCHEDULED,
         c.client == bindparam("b_client"),
-        c.lane.in_(LANES) if probe else c.lane == bindparam("b_lane", type_=Integer),
+        c.lane.in_(LANES) if work is Work.PROBE else c.lane == int(_LANES[work]),
         c.next_attempt_at <= bindparam("now", type_=Instant),
         c.id.not_in(bindparam("holding", expanding=True)),
     )
-    walled = case((c.last_outcome == "misconfigured", c.attempted_at), else_=None)
-    order = (walled.asc().nulls_first(), c.expires_at.asc().nulls_last()) if probe else (c.next_attempt_at,)
-    lapsed = c.attempt_id.is_not(None)
+    order: tuple[ColumnElement[Any], ...] = (c.next_attempt_at,)
+    if work is Work.LIVING:
+        due = due.where(
+            c.next_attempt_at >= bindparam("horizon", type_=Instant), c.expires_at > bindparam("alive", type_=Instant)
+        )
+    if work is Work.PROBE:
+        walled = case((c.last_outcome == "misconfigured", c.attempted_at), else_=None)
+        order = (walled.asc().nulls_first(), c.expires_at.asc().nulls_last())
     return (
         update(credential)
         .where(c.id.in_(due.order_by(*order).limit(bindparam("count", type_=Integer))))
@@ -139,27 +162,37 @@ def claim(*, probe: bool) -> Update:
             lease_until=bindparam("until", type_=Instant),
             next_attempt_at=bindparam("until", type_=Instant),
             lane=int(Lane.IN_DOUBT),
-            in_doubt=case((lapsed, 1), else_=c.in_doubt),
-            revision=c.revision + case((and_(lapsed, c.in_doubt == 0), 1), else_=0),
         )
         .returning(credential)
     )
 
 
-def recover(settle_micros: int, *, client: str | None, known: tuple[str, ...] = ()) -> Update:
-    """Every open attempt becomes a doubt that settles `settle_micros` after it was started, at the earliest now."""
-    settled = c.attempt_started_at + literal(settle_micros, BigInteger)
+CLAIM: Mapping[Work, Update] = {work: _claim(work) for work in Work}
+"""What to execute for each class."""
+
+OPEN_ATTEMPT = c.attempt_id.is_not(None)
+LAPSED = and_(
+    SCHEDULED,
+    c.client.in_(bindparam("clients", expanding=True)),
+    c.lane == int(Lane.IN_DOUBT),
+    c.next_attempt_at <= bindparam("now", type_=Instant),
+    c.id.not_in(bindparam("holding", expanding=True)),
+    OPEN_ATTEMPT,
+)
+"""Open attempts whose lease ran out: their owner vanished (protocol R7). The lease contains the settling, so they are due."""
+
+DOUBT: Mapping[str, Any] = {
+    **NO_ATTEMPT,
+    "in_doubt": 1,
+    "lane": int(Lane.IN_DOUBT),
+    "revision": c.revision + case((c.in_doubt == 0, 1), else_=0),
+    "updated_at": bindparam("now", type_=Instant),
+}
+"""What an open attempt without an owner becomes."""
+
+
+def settled(delay_micros: int) -> Any:
+    """When a doubt found at the start may be asked about: `delay_micros` after the attempt began, at the earliest now."""
+    at = c.attempt_started_at + literal(delay_micros, BigInteger)
     now = bindparam("now", type_=Instant)
-    mine = c.client == client if client is not None else or_(c.client.not_in(known))
-    return (
-        update(credential)
-        .where(c.attempt_id.is_not(None), mine)
-        .values(
-            **NO_ATTEMPT,
-            in_doubt=1,
-            lane=int(Lane.IN_DOUBT),
-            next_attempt_at=case((settled > now, settled), else_=now),
-            revision=c.revision + case((c.in_doubt == 0, 1), else_=0),
-            updated_at=now,
-        )
-    )
+    return case((at > now, at), else_=now)

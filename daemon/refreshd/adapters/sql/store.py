@@ -2,30 +2,37 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, cast
 from uuid import uuid4
 
-from sqlalchemy import Connection, CursorResult, RowMapping, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, CursorResult, RowMapping, delete, insert, select, update
 
-from refreshd.adapters.sql import deadlines, statements
+from refreshd.adapters.sql import clock, deadlines, history, holding, rescue, statements, storms
 from refreshd.adapters.sql.engine import SqlEngines
 from refreshd.adapters.sql.figures import count
 from refreshd.adapters.sql.rows import RowCodec, credential_of, encode_events
-from refreshd.adapters.sql.schema import PENDING, Instant, client_fact, credential, to_micros
+from refreshd.adapters.sql.schema import PENDING, client_fact, credential, to_micros
+from refreshd.adapters.sql.schema import store as store_table
+from refreshd.adapters.sql.statements import Work
 from refreshd.adapters.sql.thread import StoreThread
-from refreshd.domain.credential import AttemptId, ClientName, CredentialId, Health, Reason
-from refreshd.domain.events import CredentialHeld, ReloginSoon, StreamEvent
+from refreshd.domain.credential import AttemptId, ClientName, CredentialId, Reason, lane_of
+from refreshd.domain.events import CredentialHeld, ReloginSoon
 from refreshd.domain.figures import Figures
+from refreshd.domain.rescue import RescuedToken
 from refreshd.domain.settle import Transition
-from refreshd.ports.publisher import Snapshot
+from refreshd.domain.steps import Reached, Step, unobserved
+from refreshd.domain.storm import Refusals
+from refreshd.ports.publisher import Counters, Snapshot
 from refreshd.ports.sealer import Undecryptable
 from refreshd.ports.store import Attempt, Capacity, Claims, Committed, Conflict, StoreUnavailable
 
 c = credential.c
+STILL_IN_TIME = timedelta(seconds=2)
+"""An access token with less life than one request takes is served as an expired one: it would die on the way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +48,16 @@ _Batch = list[tuple[_Commit, asyncio.Future[Committed | Conflict]]]
 class SqlStore:
     """`Store` on SQLAlchemy Core. `owner` names this process in the attempts that it opens."""
 
-    def __init__(self, engines: SqlEngines, codec: RowCodec, *, owner: str) -> None:
+    def __init__(
+        self, engines: SqlEngines, codec: RowCodec, *, owner: str, reached: Reached = unobserved, in_line: bool = False
+    ) -> None:
+        """`reached`: told of each step. `in_line`: no threads, for tests on virtual time."""
         self._engines = engines
         self._codec = codec
         self._owner = owner
-        self._writer = StoreThread(engines.write, "store-write")
-        self._reader = StoreThread(engines.read, "store-read")
+        self._reached = reached
+        self._writer = StoreThread(engines.write, "store-write", in_line=in_line)
+        self._reader = StoreThread(engines.read, "store-read", in_line=in_line)
         self._waiting: _Batch = []
         self._committer: asyncio.Task[None] | None = None
 
@@ -67,14 +78,17 @@ class SqlStore:
         longest = max(settle_delays.values(), default=timedelta(0))
 
         def work(connection: Connection) -> int:
+            self._reached(Step.RECOVER_BEGUN)
             found = 0
             for client, delay in settle_delays.items():
-                statement = statements.recover(to_micros(delay), client=client)
-                found += _rowcount(connection, statement, {"now": now})
-            rest = statements.recover(to_micros(longest), client=None, known=tuple(settle_delays))
-            return found + _rowcount(connection, rest, {"now": now})
+                found += _doubt(connection, c.client == client, delay, now)
+            found += _doubt(connection, c.client.not_in(list(settle_delays)), longest, now)
+            self._reached(Step.RECOVER_WRITTEN)
+            return found
 
-        return await self._writer.run(work)
+        found = await self._writer.run(work)
+        self._reached(Step.RECOVERED)
+        return found
 
     async def claim_due(
         self,
@@ -91,7 +105,10 @@ class SqlStore:
         due = await self._reader.run(lambda connection: connection.execute(statements.FIRST_DUE, peek).first())
         if due is None:
             return Claims(attempts=())
-        return await self._writer.run(lambda connection: self._claim(connection, now, able, total, holding))
+        self._reached(Step.CLAIM_BEGUN)
+        claims = await self._writer.run(lambda connection: self._claim(connection, now, able, total, holding))
+        self._reached(Step.CLAIMED)
+        return claims
 
     async def commit(self, attempt: Attempt, transition: Transition, *, now: datetime) -> Committed | Conflict:
         result: asyncio.Future[Committed | Conflict] = asyncio.get_running_loop().create_future()
@@ -101,8 +118,47 @@ class SqlStore:
         return await result
 
     async def release(self, attempt: Attempt) -> None:
-        values = {"b_id": attempt.credential.id, "b_attempt_id": attempt.id}
+        free = replace(attempt.credential, next_attempt_at=attempt.started_at)
+        values = {"b_id": free.id, "b_attempt_id": attempt.id, "set_lane": int(lane_of(free))}
         await self._writer.run(lambda connection: connection.execute(statements.RELEASE, values))
+
+    async def hold(self, attempt: Attempt, found: Counters, *, now: datetime) -> CredentialHeld:
+        before = attempt.credential
+        held = CredentialHeld(
+            id=before.id, client=before.client, generation=found.generation, reason=Reason.STORE_BEHIND
+        )
+        await self._writer.run(lambda connection: holding.behind(connection, attempt, found, now))
+        return held
+
+    async def rescued(self, attempt: Attempt) -> RescuedToken | None:
+        return await self._reader.run(lambda connection: rescue.newest(connection, self._codec, attempt))
+
+    async def refusals(self, client: ClientName, *, now: datetime) -> Refusals:
+        return await self._reader.run(lambda connection: storms.refusals(connection, client, now))
+
+    async def begin_storm(self, client: ClientName, *, now: datetime) -> None:
+        await self._writer.run(lambda connection: storms.begin(connection, client, now))
+
+    async def end_storm(self, client: ClientName, *, counts_from: datetime, now: datetime) -> bool:
+        return await self._writer.run(lambda connection: storms.end(connection, client, counts_from, now))
+
+    async def storms(self) -> frozenset[ClientName]:
+        return await self._reader.run(storms.under_way)
+
+    async def shift(self, by: timedelta) -> None:
+        await self._writer.run(lambda connection: clock.shift(connection, by))
+
+    async def take_keys(self) -> bool:
+        asked = select(store_table.c.id).where(store_table.c.keys_adopted_at.is_not(None))
+        if await self._reader.run(lambda connection: connection.execute(asked).first()) is None:
+            return False
+        granted = update(store_table).values(keys_adopted_at=None)
+        await self._writer.run(lambda connection: connection.execute(granted))
+        return True
+
+    async def lift(self, found: Mapping[CredentialId, Counters]) -> None:
+        if found:
+            await self._writer.run(lambda connection: holding.lift(connection, found))
 
     async def unpublished(self, *, limit: int) -> Sequence[Snapshot]:
         return await self._snapshots(select(credential).where(PENDING).limit(limit))
@@ -151,6 +207,12 @@ class SqlStore:
             return 0
         return await self._writer.run(work)
 
+    async def forget_history(self, *, after: CredentialId | None, limit: int, before: datetime) -> CredentialId | None:
+        ids = await self._reader.run(lambda connection: history.next_ids(connection, after, limit))
+        if ids:
+            await self._writer.run(lambda connection: history.forget(connection, ids, before))
+        return CredentialId(ids[-1]) if len(ids) == limit else None
+
     async def _snapshots(self, query: Any) -> Sequence[Snapshot]:
         def work(connection: Connection) -> Sequence[Snapshot]:
             return [self._codec.snapshot(row) for row in connection.execute(query).mappings()]
@@ -167,31 +229,36 @@ class SqlStore:
     ) -> Claims:
         rows: list[RowMapping] = []
         more: set[ClientName] = set()
+        held_back = list(holding)
+        history.close_open(
+            connection,
+            statements.LAPSED,
+            {"clients": list(capacity), "now": now, "holding": held_back},
+            code="lease_ran_out",
+        )
         for client, room in capacity.items():
             wanted = min(room.count, total - len(rows))
-            for lane in statements.LANES:
+            values = {
+                "b_client": client,
+                "now": now,
+                "until": now + room.lease,
+                "owner": self._owner,
+                "holding": held_back,
+            }
+            for work, most in _order_of_work(room):
                 if wanted <= 0:
                     break
-                values = {
-                    "b_client": client,
-                    "b_lane": lane,
-                    "now": now,
-                    "until": now + room.lease,
-                    "count": wanted,
-                    "owner": self._owner,
-                    "batch": f"{uuid4().hex}/",
-                    "holding": list(holding),
-                }
-                if room.probe:
-                    values.pop("b_lane")
-                taken = connection.execute(statements.claim(probe=room.probe), values).mappings().all()
+                values |= {"count": min(wanted, most), "batch": f"{uuid4().hex}/"}
+                if work is Work.LIVING:
+                    values |= {"horizon": now - room.horizon, "alive": now + STILL_IN_TIME}
+                taken = connection.execute(statements.CLAIM[work], values).mappings().all()
                 rows.extend(taken)
                 wanted -= len(taken)
-                if room.probe:
-                    break
             if wanted <= 0:  # it got all it could take, or nothing was left for it
                 more.add(client)
-        return self._attempts(connection, rows, now, more=frozenset(more))
+        claims = self._attempts(connection, rows, now, more=frozenset(more))
+        self._reached(Step.CLAIM_WRITTEN)
+        return claims
 
     def _attempts(
         self, connection: Connection, rows: Sequence[RowMapping], now: datetime, *, more: frozenset[ClientName]
@@ -203,7 +270,7 @@ class SqlStore:
             try:
                 token = self._codec.refresh_token(row)
             except Undecryptable:
-                held.append(_hold(connection, row, now))
+                held.append(holding.undecryptable(connection, row, now))
                 continue
             attempts.append(
                 Attempt(
@@ -244,6 +311,7 @@ class SqlStore:
         _fail(batch, fault)
 
     def _commit(self, connection: Connection, commits: Sequence[_Commit]) -> Sequence[Committed | Conflict]:
+        self._reached(Step.COMMIT_BEGUN)
         rows = [
             {
                 "b_id": one.attempt.credential.id,
@@ -254,39 +322,67 @@ class SqlStore:
             for one in commits
         ]
         connection.execute(statements.COMMITTED_AT, {"at": commits[-1].now})
+        results = self._compare_and_set(connection, commits, rows)
+        entries = [
+            history.log_outcome(one.attempt, one.transition, result, one.now)
+            for one, result in zip(commits, results, strict=True)
+        ]
+        history.write(connection, entries)
+        self._reached(Step.COMMIT_WRITTEN)
+        return results
+
+    def _compare_and_set(
+        self, connection: Connection, commits: Sequence[_Commit], rows: Sequence[dict[str, Any]]
+    ) -> Sequence[Committed | Conflict]:
         with connection.begin_nested() as together:
             if _rowcount(connection, statements.COMMIT, rows) == len(rows):
+                for one in commits:
+                    _spend_adopted(connection, one.transition)
                 return [Committed()] * len(rows)
             together.rollback()
         return [self._commit_alone(connection, one, row) for one, row in zip(commits, rows, strict=True)]
 
-    @staticmethod
-    def _commit_alone(connection: Connection, one: _Commit, row: dict[str, Any]) -> Committed | Conflict:
-        """Fewer rows changed than were sent: find the losers in the same transaction, one by one."""
+    def _commit_alone(self, connection: Connection, one: _Commit, row: dict[str, Any]) -> Committed | Conflict:
+        """Fewer rows changed than were sent: find the losers in the same transaction, and put their tokens aside."""
         if _rowcount(connection, statements.COMMIT, row) == 1:
+            _spend_adopted(connection, one.transition)
             return Committed()
         before = one.attempt.credential
         family = connection.scalar(select(c.family).where(c.id == before.id, c.removed_at.is_(None)))
-        return Conflict(earlier_login=family != before.family)
+        if family != before.family:
+            return Conflict(earlier_login=True)
+        rescued = rescue.put_aside(connection, self._codec, one.attempt, one.transition, now=one.now)
+        return Conflict(earlier_login=False, rescued=rescued)
 
 
-def _hold(connection: Connection, row: RowMapping, now: datetime) -> CredentialHeld:
-    """This row's refresh token cannot be opened: it alone is set aside, untouched, until a person has seen to it."""
-    connection.execute(
-        update(credential)
-        .where(c.id == bindparam("b_id"))
-        .values(
-            **statements.NO_ATTEMPT,
-            health=Health.HELD.value,
-            reason=Reason.UNDECRYPTABLE.value,
-            next_attempt_at=None,
-            revision=c.revision + 1,
-            unpublished_events=c.unpublished_events.op("||")(encode_events((StreamEvent.HELD,))),
-            updated_at=bindparam("at", type_=Instant),
-        ),
-        {"b_id": row["id"], "at": now},
+def _order_of_work(room: Capacity) -> Sequence[tuple[Work, int]]:
+    """Which classes are asked in turn, and for how many at most (protocol §4).
+
+    Repetitions get their share before first attempts, and what is left after them.
+    """
+    if room.probe:
+        return ((Work.PROBE, 1),)
+    most = room.count
+    return (
+        (Work.IN_DOUBT, most),
+        (Work.ENDING, most),
+        *(((Work.RETRYING, room.retries),) if room.retries > 0 else ()),
+        (Work.LIVING, most),
+        (Work.ORDINARY, most),
+        (Work.RETRYING, most),
+        (Work.CONFIRMING, most),
     )
-    return CredentialHeld(id=row["id"], client=row["client"], generation=row["generation"], reason=Reason.UNDECRYPTABLE)
+
+
+def _doubt(connection: Connection, whose: ColumnElement[bool], delay: timedelta, now: datetime) -> int:
+    where = statements.OPEN_ATTEMPT & whose
+    due_at = statements.settled(to_micros(delay))
+    return history.close_open(connection, where, {"now": now}, code="process_ended", due_at=due_at)
+
+
+def _spend_adopted(connection: Connection, transition: Transition) -> None:
+    if transition.adopts is not None:
+        rescue.spend(connection, transition.adopts)
 
 
 def _fail(batch: _Batch, exc: Exception) -> None:

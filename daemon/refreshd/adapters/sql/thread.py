@@ -16,12 +16,16 @@ T = TypeVar("T")
 class StoreThread:
     """Runs functions one after the other, each in a transaction of its own on one engine."""
 
-    def __init__(self, engine: Engine, name: str) -> None:
+    def __init__(self, engine: Engine, name: str, *, in_line: bool = False) -> None:
+        """`in_line`: the caller's own thread does the work, where time is virtual and must not pass meanwhile."""
         self._engine = engine
+        self._in_line = in_line
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Raises `StoreUnavailable`; whatever else `work` raises is a bug and passes through."""
+        if self._in_line:
+            return self._transact(work)
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._transact, work)
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
@@ -30,6 +34,8 @@ class StoreThread:
                 return work(connection)
         except SQLAlchemyError as exc:
             raise StoreUnavailable(describe(exc)) from None  # the original holds statement and parameters
+        except OSError as exc:
+            raise StoreUnavailable(type(exc).__name__) from None
 
     def close(self) -> None:
         self._executor.shutdown(wait=True)

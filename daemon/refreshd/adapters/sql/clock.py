@@ -1,0 +1,41 @@
+"""A wall clock that jumped: every instant of the schedule moves with it, so that nothing is early, late or stuck (protocol R13)."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Connection, Table, case, literal, update
+
+from refreshd.adapters.sql.schema import credential, grant_storm, rescued_token, store, to_micros
+
+_MOVED: tuple[tuple[Table, tuple[str, ...]], ...] = (
+    (
+        credential,
+        (
+            "next_attempt_at",
+            "refresh_at",
+            "issued_at",
+            "expires_at",
+            "attempt_started_at",
+            "lease_until",
+            "attempted_at",
+            "first_rejected_at",
+            "condemned_at",
+        ),
+    ),
+    (rescued_token, ("issued_at", "expires_at")),
+    (grant_storm, ("began_at", "counts_from")),
+    (store, ("last_commit_at",)),
+)
+
+
+def shift(connection: Connection, by: timedelta) -> None:
+    """Dates that people and providers know (login, rotation, deadline) stay; consumers are shown the moved expiry."""
+    for table, names in _MOVED:
+        values: dict[str, Any] = {name: _moved(table.c[name], by) for name in names}
+        if table is credential:
+            values["revision"] = credential.c.revision + case((credential.c.expires_at.is_not(None), 1), else_=0)
+        connection.execute(update(table).values(values))
+
+
+def _moved(column: Column[Any], by: timedelta) -> Any:
+    return column + literal(to_micros(by), BigInteger)

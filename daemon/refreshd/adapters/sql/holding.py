@@ -1,0 +1,81 @@
+"""Setting a credential aside until a person has seen to it, and counters that are ahead of ours."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Connection, RowMapping, bindparam, case, update
+
+from refreshd.adapters.sql import statements
+from refreshd.adapters.sql.rows import encode_events
+from refreshd.adapters.sql.schema import Instant, credential
+from refreshd.domain.credential import CredentialId, Health, Reason
+from refreshd.domain.events import CredentialHeld, StreamEvent
+from refreshd.ports.publisher import Counters
+from refreshd.ports.store import Attempt
+
+c = credential.c
+_HELD: Mapping[str, Any] = {
+    **statements.NO_ATTEMPT,
+    "health": Health.HELD.value,
+    "next_attempt_at": None,
+    "unpublished_events": c.unpublished_events.op("||")(encode_events((StreamEvent.HELD,))),
+    "updated_at": bindparam("at", type_=Instant),
+}
+
+
+def undecryptable(connection: Connection, row: RowMapping, now: datetime) -> CredentialHeld:
+    """This row's refresh token cannot be opened: it alone is set aside, untouched."""
+    statement = update(credential).where(c.id == bindparam("b_id"))
+    connection.execute(
+        statement.values(**_HELD, reason=Reason.UNDECRYPTABLE.value, revision=c.revision + 1),
+        {"b_id": row["id"], "at": now},
+    )
+    return CredentialHeld(id=row["id"], client=row["client"], generation=row["generation"], reason=Reason.UNDECRYPTABLE)
+
+
+def behind(connection: Connection, attempt: Attempt, found: Counters, now: datetime) -> None:
+    """What is published is newer than this row, so its tokens are old ones (protocol R11).
+
+    The row takes the counters that it met, so that its status can be shown; its access token, dead by now, is not shown again.
+    """
+    connection.execute(
+        update(credential)
+        .where(c.id == bindparam("b_id"), c.attempt_id == bindparam("b_attempt_id"))
+        .values(
+            **_HELD,
+            reason=Reason.STORE_BEHIND.value,
+            access_token=None,
+            issued_at=None,
+            expires_at=None,
+            refresh_at=None,
+            **_lifted(c.attempt_id.is_not(None)),
+        ),
+        {"b_id": attempt.credential.id, "b_attempt_id": attempt.id, "at": now, **_values(found)},
+    )
+
+
+def lift(connection: Connection, found: Mapping[CredentialId, Counters]) -> None:
+    """Raise counters above those of another store's keys that an operator has let us take. An open attempt keeps its generation."""
+    statement = update(credential).where(c.id == bindparam("b_id"), c.revision <= _revision())
+    connection.execute(
+        statement.values(**_lifted(c.attempt_id.is_(None))),
+        [{"b_id": name, **_values(counters)} for name, counters in found.items()],
+    )
+
+
+def _lifted(may_change_generation: Any) -> Mapping[str, Any]:
+    generation = bindparam("found_generation", type_=BigInteger)
+    higher = may_change_generation & (c.generation < generation)
+    return {
+        "generation": case((higher, generation), else_=c.generation),
+        "revision": case((c.revision > _revision(), c.revision), else_=_revision()) + 1,
+    }
+
+
+def _revision() -> Any:
+    return bindparam("found_revision", type_=BigInteger)
+
+
+def _values(found: Counters) -> Mapping[str, int]:
+    return {"found_generation": found.generation, "found_revision": found.revision}

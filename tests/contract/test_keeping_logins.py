@@ -1,0 +1,305 @@
+"""What every store keeps so that no login is lost: rescued tokens, the attempt log, storms, holds, the order of work."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from refreshd.adapters.sql.inventory import Selection
+from refreshd.adapters.sql.store import SqlStore
+from refreshd.domain.credential import CredentialId, Lane, Reason
+from refreshd.domain.outcome import Confirmation, Deferred, Outcome, Phase, Rejected, Uncertain
+from refreshd.domain.secret import Secret
+from refreshd.domain.settle import Transition, settle
+from refreshd.domain.storm import LONGEST
+from refreshd.ports.publisher import Counters
+from refreshd.ports.store import Attempt, Capacity, Committed, Conflict
+from tests.contract.stores import ACME, LEASE, OTHER, POLICY, SqliteBed, grant
+from tests.fakes import START, success
+
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+REFUSED = Rejected(code="invalid_grant", confirmation=Confirmation.FAST)
+
+
+@pytest.fixture
+def bed(tmp_path: Path) -> Iterator[SqliteBed]:
+    with SqliteBed(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def other(bed: SqliteBed) -> Iterator[SqlStore]:
+    """A second process on the same rows, as after a lease ran out."""
+    store = SqlStore(bed.engines, bed.codec, owner="p2")
+    yield store
+    store.close()
+
+
+def settled(attempt: Attempt, outcome: Outcome, now: datetime = START) -> Transition:
+    return settle(attempt.credential, outcome, POLICY, sent_at=now, now=now, draw=0.5)
+
+
+async def commit(bed: SqliteBed, attempt: Attempt, outcome: Outcome, now: datetime = START) -> Committed | Conflict:
+    return await bed.store.commit(attempt, settled(attempt, outcome, now), now=now)
+
+
+async def claim(store: SqlStore, now: datetime) -> Attempt:
+    claims = await store.claim_due(now=now, capacity={ACME: Capacity(count=1, lease=LEASE)}, total=1, holding=())
+    [attempt] = claims.attempts
+    return attempt
+
+
+class TestRescue:
+    async def test_a_token_whose_attempt_lost_its_row_is_put_aside(self, bed: SqliteBed, other: SqlStore) -> None:
+        """R5: the row had changed hands; the answer's refresh token may be the only living one."""
+        bed.add(grant())
+        late = await claim(bed.store, START)
+        taken_over = await claim(other, START + LEASE)
+        answer = success("late-access", "late-refresh")
+        assert Conflict(earlier_login=False, rescued=False) == await commit(bed, late, Uncertain(code="deadline"))
+        assert Conflict(earlier_login=False, rescued=True) == await commit(bed, late, answer)
+        found = await other.rescued(taken_over)
+        assert found is not None
+        assert found.access is not None
+        assert (Secret("late-refresh"), Secret("late-access")) == (found.refresh_token, found.access.value)
+
+    async def test_the_newest_is_found_and_adopting_it_spends_it(self, bed: SqliteBed, other: SqlStore) -> None:
+        """Each is tried once; what is adopted stands in the row."""
+        bed.add(grant())
+        late = await claim(bed.store, START)
+        taken_over = await claim(other, START + LEASE)
+        for name in ("first", "second"):
+            await commit(bed, late, success(refresh=name), START + (name == "second") * SECOND)
+        found = await other.rescued(taken_over)
+        assert found is not None
+        adopting = settled(taken_over, success(refresh=found.refresh_token.reveal()))
+        verdict = await other.commit(taken_over, replace(adopting, adopts=found.id), now=START)
+        assert Committed() == verdict
+        again = await other.rescued(taken_over)
+        assert again is not None
+        assert (Secret("second"), Secret("first")) == (found.refresh_token, again.refresh_token)
+
+    async def test_only_its_own_family_may_take_it_up(self, bed: SqliteBed, other: SqlStore) -> None:
+        """A new login is another family, and forgets what was put aside for the old one."""
+        bed.add(grant())
+        late = await claim(bed.store, START)
+        await claim(other, START + LEASE)
+        await commit(bed, late, success(refresh="late"))
+        bed.add(grant(token="new-login"), replace=True, now=START + LEASE)
+        fresh = await claim(bed.store, START + LEASE)
+        assert await bed.store.rescued(fresh) is None
+        assert Conflict(earlier_login=True) == await commit(bed, late, success(refresh="later"))
+
+    async def test_removal_erases_what_was_put_aside_and_the_history(self, bed: SqliteBed, other: SqlStore) -> None:
+        """`remove` leaves no token and no trace of when it was used."""
+        bed.add(grant())
+        late = await claim(bed.store, START)
+        taken_over = await claim(other, START + LEASE)
+        await commit(bed, late, success(refresh="late"))
+        bed.inventory.remove(Selection(id="a"), now=START)
+        assert await other.rescued(taken_over) is None
+        assert [] == list(bed.inventory.history("a"))
+
+
+class TestHistory:
+    async def test_each_attempt_leaves_when_generation_outcome_phase_and_owner(self, bed: SqliteBed) -> None:
+        """The evidence when a provider disputes."""
+        bed.add(grant())
+        outcomes: list[Outcome] = [
+            Deferred(code="connect_failed", phase=Phase.UNSENT),
+            Uncertain(code="deadline", phase=Phase.SENT),
+            REFUSED,
+            success(),
+        ]
+        for day, outcome in enumerate(outcomes):
+            now = START + timedelta(days=day)
+            await commit(bed, await claim(bed.store, now), outcome, now + SECOND)
+        entries = bed.inventory.history("a")
+        assert [
+            ("refreshed", "ok", "answered", 1),
+            ("rejected", "invalid_grant", "answered", 1),
+            ("uncertain", "deadline", "sent", 1),
+            ("deferred", "connect_failed", "unsent", 1),
+        ] == [(one.outcome, one.code, one.phase, one.generation) for one in entries]
+        assert {("p1", SECOND)} == {(one.owner, (one.ended_at or START) - one.started_at) for one in entries}
+
+    async def test_an_attempt_that_nobody_ended_is_in_it(self, bed: SqliteBed, other: SqlStore) -> None:
+        """Under way, found open at a start, or taken over: how far it came is not known."""
+        bed.add(grant())
+        await claim(bed.store, START)
+        assert [("claimed", "under_way")] == [(one.phase, one.code) for one in bed.inventory.history("a")]
+        await claim(other, START + LEASE)
+        await bed.store.recover(now=START + LEASE + SECOND, settle_delays={ACME: MINUTE})
+        assert [("p2", "process_ended"), ("p1", "lease_ran_out")] == [
+            (one.owner, one.code) for one in bed.inventory.history("a")
+        ]
+
+    async def test_it_is_forgotten_a_few_credentials_at_a_time(self, bed: SqliteBed) -> None:
+        """Old entries go, young ones stay, and a round over all of them ends."""
+        bed.add(grant("a"), grant("b"), grant("c"))
+        for day in (0, 5):
+            now = START + timedelta(days=day)
+            for attempt in await bed.claim(now):
+                await commit(bed, attempt, success(), now)
+        before = START + timedelta(days=3)
+        after = await bed.store.forget_history(after=None, limit=2, before=before)
+        assert "b" == after
+        assert [1, 1, 2] == [len(bed.inventory.history(name)) for name in "abc"]
+        assert await bed.store.forget_history(after=after, limit=2, before=before) is None
+        assert 1 == len(bed.inventory.history("c"))
+
+
+class TestStorms:
+    async def refuse(self, bed: SqliteBed, count: int, now: datetime) -> None:
+        for attempt in await bed.claim(now, count=count):
+            await commit(bed, attempt, REFUSED, now)
+
+    async def test_refusals_are_counted_without_those_that_we_explain(self, bed: SqliteBed) -> None:
+        """A lost rotation is our own fault, an old refusal is history, another client is none of it."""
+        bed.add(*(grant(f"c{number}") for number in range(6)), grant("o", client=OTHER))
+        await self.refuse(bed, 4, START)
+        bed.edit("c0", in_doubt=1)
+        bed.edit("c1", attempted_at=0)
+        found = await bed.store.refusals(ACME, now=START)
+        assert (2, 6) == (found.refused, found.credentials)
+
+    async def test_a_storm_is_remembered_until_it_ends(self, bed: SqliteBed) -> None:
+        """Across a restart; its end makes the refused due again and decides from when on refusals count."""
+        bed.add(*(grant(f"c{number}") for number in range(3)))
+        await self.refuse(bed, 3, START)
+        await bed.store.begin_storm(ACME, now=START)
+        assert (START, frozenset({ACME})) == (
+            (await bed.store.refusals(ACME, now=START)).began_at,
+            await bed.store.storms(),
+        )
+        assert [] == await bed.claim(START + SECOND)
+        assert await bed.store.end_storm(ACME, counts_from=START + MINUTE, now=START + SECOND)
+        assert 3 == len(await bed.claim(START + SECOND))
+        calm = await bed.store.refusals(ACME, now=START + MINUTE)
+        assert (None, START + MINUTE, 0) == (calm.began_at, calm.counts_from, calm.refused)
+        assert not await bed.store.end_storm(ACME, counts_from=START, now=START)
+
+    async def test_an_operator_ends_it_with_resume(self, bed: SqliteBed) -> None:
+        """`resume --client`: believed from then on for a day."""
+        bed.add(grant())
+        await bed.store.begin_storm(ACME, now=START)
+        assert bed.inventory.end_storm(ACME, now=START)
+        assert START + LONGEST == (await bed.store.refusals(ACME, now=START)).counts_from
+
+
+class TestHolding:
+    async def test_a_row_behind_what_is_published_is_held_until_adopted(self, bed: SqliteBed) -> None:
+        """R11: nothing of it is presented or shown as a token; `adopt` makes it due with counters that win."""
+        bed.add(grant(access_token=Secret("old"), expires_at=START + timedelta(hours=1), issued_at=START))
+        [attempt] = await bed.claim(START + timedelta(hours=1))
+        held = await bed.store.hold(attempt, Counters(generation=7, revision=40), now=START)
+        row = bed.row("a")
+        assert ("held", "store_behind", 7, 41, None, None) == (
+            row["health"],
+            row["reason"],
+            row["generation"],
+            row["revision"],
+            row["access_token"],
+            row["attempt_id"],
+        )
+        assert Reason.STORE_BEHIND == held.reason
+        assert [] == await bed.claim(START + timedelta(days=9))
+        assert 1 == bed.inventory.adopt(Selection(id="a"), now=START)
+        [again] = await bed.claim(START)
+        assert (7, Secret("refresh-a")) == (again.credential.generation, again.refresh_token)
+        assert 0 == bed.inventory.adopt(Selection(id="a"), now=START)
+
+    async def test_counters_are_lifted_above_those_met(self, bed: SqliteBed) -> None:
+        """Never lowered, and an open attempt keeps the generation that its answer is compared with."""
+        bed.add(grant("a"), grant("b"), grant("c"))
+        [attempt] = await bed.claim(count=1)
+        bed.edit("c", revision=99)
+        found = {CredentialId(name): Counters(generation=5, revision=50) for name in "abc"}
+        await bed.store.lift(found)
+        names = sorted("abc", key=lambda name: name != attempt.credential.id)
+        rows = [(bed.row(name)["generation"], bed.row(name)["revision"]) for name in names if name != "c"]
+        assert (99, 1) == (bed.row("c")["revision"], bed.row("c")["generation"])
+        assert [(1, 51), (5, 51)] == rows
+
+    async def test_taking_over_keys_is_said_once(self, bed: SqliteBed) -> None:
+        """`adopt --all` is one permission, not a setting."""
+        assert not await bed.store.take_keys()
+        bed.inventory.adopt_keys(now=START)
+        assert [True, False] == [await bed.store.take_keys(), await bed.store.take_keys()]
+
+
+class TestClock:
+    async def test_the_schedule_moves_with_the_clock(self, bed: SqliteBed) -> None:
+        """R13: what was due in a minute is due in a minute, and consumers are shown the moved expiry; the login's date stays."""
+        bed.add(grant(access_token=Secret("t"), issued_at=START, expires_at=START + timedelta(hours=1)))
+        await bed.store.mark_published(await bed.store.unpublished(limit=9))
+        before = bed.row("a")
+        day = timedelta(days=1)
+        await bed.store.shift(-day)
+        after = bed.row("a")
+        gone = day // timedelta(microseconds=1)
+        moved = {name for name, value in before.items() if isinstance(value, int) and after[name] == value - gone}
+        assert {"issued_at", "expires_at", "refresh_at", "next_attempt_at"} == moved
+        assert (before["login_at"], before["relogin_by"]) == (after["login_at"], after["relogin_by"])
+        assert ["a"] == [one.id for one in await bed.store.unpublished(limit=9)]
+
+
+class TestOrderOfWork:
+    async def taken(self, bed: SqliteBed, now: datetime, **room: object) -> list[str]:
+        capacity = {ACME: Capacity(count=1, lease=LEASE, **room)}  # type: ignore[arg-type]  # fields by name
+        names = []
+        for _ in range(20):
+            claims = await bed.store.claim_due(now=now, capacity=capacity, total=1, holding=())
+            names += [str(one.credential.id) for one in claims.attempts]
+        return names
+
+    async def test_it_is_the_protocols(self, bed: SqliteBed) -> None:
+        """§4: in doubt, close to the end of the login, living by their turn, expired, confirmations; retries have a share."""
+        now = START + timedelta(days=10)
+        bed.add(
+            *(grant(name) for name in ("confirming", "expired", "living-2", "living-1", "ending", "doubt", "undated"))
+        )
+        due = {"next_attempt_at": _micros(now - MINUTE)}
+        alive = {"expires_at": _micros(now + MINUTE)}
+        bed.edit("confirming", lane=int(Lane.CONFIRMING), **due)
+        bed.edit("expired", next_attempt_at=_micros(now - timedelta(hours=5)), expires_at=_micros(now - MINUTE))
+        bed.edit("undated", next_attempt_at=_micros(now - timedelta(hours=9)))
+        bed.edit("living-2", **due, **alive)
+        bed.edit("living-1", next_attempt_at=_micros(now - 2 * MINUTE), expires_at=_micros(now + 2 * MINUTE))
+        bed.edit("ending", lane=int(Lane.ENDING), **due)
+        bed.edit("doubt", lane=int(Lane.IN_DOUBT), in_doubt=1, **due)
+        expected = ["doubt", "ending", "living-1", "living-2", "undated", "expired", "confirming"]
+        assert expected == await self.taken(bed, now)
+
+    async def test_a_token_that_cannot_make_it_does_not_die_in_front_of_one_that_can(self, bed: SqliteBed) -> None:
+        """Earliest deadline first alone would serve tokens that die on the way."""
+        bed.add(grant("dying"), grant("living"))
+        bed.edit("dying", next_attempt_at=_micros(START - MINUTE), expires_at=_micros(START + SECOND))
+        bed.edit("living", next_attempt_at=_micros(START - SECOND), expires_at=_micros(START + MINUTE))
+        assert ["living", "dying"] == await self.taken(bed, START)
+
+    async def test_repetitions_take_their_share_while_first_attempts_wait(self, bed: SqliteBed) -> None:
+        """A fifth of the slots: what has failed must not keep out what was never tried, nor be kept out itself."""
+        bed.add(*(grant(f"first-{number}") for number in range(4)), *(grant(f"retry-{number}") for number in range(4)))
+        for number in range(4):
+            bed.edit(f"retry-{number}", lane=int(Lane.RETRYING), failures=1)
+        capacity = {ACME: Capacity(count=5, lease=LEASE, retries=1)}
+        claims = await bed.store.claim_due(now=START, capacity=capacity, total=9, holding=())
+        assert 1 == sum(one.credential.failures for one in claims.attempts)
+        rest = await self.taken(bed, START, retries=0)
+        assert {"retry"} == {name.partition("-")[0] for name in rest}
+
+    async def test_an_unsent_claim_goes_back_to_its_place(self, bed: SqliteBed) -> None:
+        """A drain changes nobody's turn."""
+        bed.add(grant())
+        bed.edit("a", failures=2, lane=int(Lane.RETRYING))
+        [attempt] = await bed.claim()
+        await bed.store.release(attempt)
+        assert int(Lane.RETRYING) == bed.row("a")["lane"]
+
+
+def _micros(at: datetime) -> int:
+    return int(at.timestamp() * 1_000_000)
