@@ -110,8 +110,8 @@ class Store(Protocol):
         """What a grant storm is judged by."""
         ...
 
-    async def begin_storm(self, client: ClientName, *, now: datetime) -> None:
-        """Record that a grant storm began."""
+    async def begin_storm(self, client: ClientName, *, now: datetime) -> bool:
+        """Record that a grant storm began; False when one is under way already."""
         ...
 
     async def end_storm(self, client: ClientName, *, counts_from: datetime, now: datetime) -> bool:

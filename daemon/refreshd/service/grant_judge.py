@@ -51,10 +51,10 @@ class GrantJudge:
             case Weather.RAGES:
                 return True
             case Weather.BEGINS:
-                await self._store.begin_storm(client, now=now)
-                self._observer.on_event(
-                    GrantStormBegan(client=client, refused=facts.refused, credentials=facts.credentials)
-                )
+                if await self._store.begin_storm(client, now=now):
+                    self._observer.on_event(
+                        GrantStormBegan(client=client, refused=facts.refused, credentials=facts.credentials)
+                    )
                 return True
             case Weather.OVER:
                 await self._end(client, "a_day_old", counts_from=now + LONGEST)

@@ -51,6 +51,16 @@ class House:
         self.endpoint = ScriptedEndpoint()
         self.publisher = MemoryPublisher()
         self.store = FailingStore(self.bed)
+        self.restart()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bed.__exit__(kind, exc, trace)
+
+    def restart(self) -> None:
+        """New services on what is stored and published, as after a stop."""
         client = Client(
             name=ACME,
             token_endpoint="https://provider.example/token",
@@ -82,12 +92,6 @@ class House:
         self.refresher, self.pool, self.scanner = services.refresher, services.pool, services.scanner
         self.housekeeping, self.supervisor = services.housekeeping, services.supervisor
         self.missed_ticks = 0
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bed.__exit__(kind, exc, trace)
 
     async def work(self) -> Sequence[str]:
         """One scan, every attempt carried through, everything published; returns the names of what happened."""

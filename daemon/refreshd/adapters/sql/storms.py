@@ -37,9 +37,14 @@ def refusals(connection: Connection, client: ClientName, now: datetime) -> Refus
     )
 
 
-def begin(connection: Connection, client: ClientName, now: datetime) -> None:
-    if connection.execute(update(grant_storm).where(_s.client == client).values(began_at=now)).rowcount == 0:
+def begin(connection: Connection, client: ClientName, now: datetime) -> bool:
+    """False when one is under way: of many refusals at once only one begins it."""
+    row = connection.execute(select(_s.began_at).where(_s.client == client)).first()
+    if row is None:
         connection.execute(insert(grant_storm).values(client=client, began_at=now))
+    elif row.began_at is None:
+        connection.execute(update(grant_storm).where(_s.client == client).values(began_at=now))
+    return row is None or row.began_at is None
 
 
 def end(connection: Connection, client: ClientName, counts_from: datetime, now: datetime) -> bool:

@@ -1,0 +1,116 @@
+"""Claiming due work in the order of protocol §4: each claim is a committed intent before anything is sent (R1)."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from sqlalchemy import Connection, RowMapping
+
+from refreshd.adapters.sql import history, holding, statements
+from refreshd.adapters.sql.rows import RowCodec, credential_of
+from refreshd.adapters.sql.statements import Work
+from refreshd.domain.credential import AttemptId, ClientName, CredentialId
+from refreshd.domain.events import CredentialHeld
+from refreshd.domain.steps import Reached, Step
+from refreshd.ports.sealer import Undecryptable
+from refreshd.ports.store import Attempt, Capacity, Claims
+
+STILL_IN_TIME = timedelta(seconds=2)
+"""An access token with less life than one request takes is served as an expired one: it would die on the way."""
+
+
+class Claimer:
+    """Works inside one transaction. `owner` names this process in the attempts that it opens."""
+
+    def __init__(self, codec: RowCodec, *, owner: str, reached: Reached) -> None:
+        self._codec = codec
+        self._owner = owner
+        self._reached = reached
+
+    def claim(
+        self,
+        connection: Connection,
+        *,
+        now: datetime,
+        capacity: Mapping[ClientName, Capacity],
+        total: int,
+        spared: Collection[CredentialId],
+    ) -> Claims:
+        """Take at most `total` due rows; not those in `spared`, which this process still works on."""
+        values = {"clients": list(capacity), "now": now, "holding": list(spared)}
+        history.close_open(connection, statements.LAPSED, values, code="lease_ran_out")
+        rows: list[RowMapping] = []
+        more: set[ClientName] = set()
+        for client, room in capacity.items():
+            wanted = min(room.count, total - len(rows))
+            taken = self._take(connection, client, room, wanted, now=now, spared=list(spared))
+            rows.extend(taken)
+            if len(taken) >= wanted:  # it got all it could take, or nothing was left for it
+                more.add(client)
+        claims = self._attempts(connection, rows, now, more=frozenset(more))
+        self._reached(Step.CLAIM_WRITTEN)
+        return claims
+
+    def _take(
+        self,
+        connection: Connection,
+        client: ClientName,
+        room: Capacity,
+        wanted: int,
+        *,
+        now: datetime,
+        spared: Sequence[CredentialId],
+    ) -> Sequence[RowMapping]:
+        values = {"b_client": client, "now": now, "until": now + room.lease, "owner": self._owner, "holding": spared}
+        rows: list[RowMapping] = []
+        for work, most in _order_of_work(room):
+            if len(rows) >= wanted:
+                break
+            values |= {"count": min(wanted - len(rows), most), "batch": f"{uuid4().hex}/"}
+            if work is Work.LIVING:
+                values |= {"horizon": now - room.horizon, "alive": now + STILL_IN_TIME}
+            rows.extend(connection.execute(statements.CLAIM[work], values).mappings())
+        return rows
+
+    def _attempts(
+        self, connection: Connection, rows: Sequence[RowMapping], now: datetime, *, more: frozenset[ClientName]
+    ) -> Claims:
+        attempts: list[Attempt] = []
+        held: list[CredentialHeld] = []
+        for row in rows:
+            before = credential_of(row)
+            try:
+                token = self._codec.refresh_token(row)
+            except Undecryptable:
+                held.append(holding.undecryptable(connection, row, now))
+                continue
+            attempts.append(
+                Attempt(
+                    id=AttemptId(row["attempt_id"]),
+                    owner=self._owner,
+                    credential=before,
+                    refresh_token=token,
+                    started_at=row["attempt_started_at"],
+                    lease_until=row["lease_until"],
+                )
+            )
+        return Claims(attempts=attempts, held=held, more=more)
+
+
+def _order_of_work(room: Capacity) -> Sequence[tuple[Work, int]]:
+    """Which classes are asked in turn, and for how many at most (protocol §4).
+
+    Repetitions get their share before first attempts, and what is left after them.
+    """
+    if room.probe:
+        return ((Work.PROBE, 1),)
+    most = room.count
+    return (
+        (Work.IN_DOUBT, most),
+        (Work.ENDING, most),
+        *(((Work.RETRYING, room.retries),) if room.retries > 0 else ()),
+        (Work.LIVING, most),
+        (Work.ORDINARY, most),
+        (Work.RETRYING, most),
+        (Work.CONFIRMING, most),
+    )

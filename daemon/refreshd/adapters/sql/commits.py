@@ -1,0 +1,136 @@
+"""Storing answers: a compare-and-set on attempt id and generation, in groups that share one transaction and one fsync."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, cast
+
+from sqlalchemy import Connection, CursorResult, select
+
+from refreshd.adapters.sql import history, rescue, statements
+from refreshd.adapters.sql.rows import RowCodec
+from refreshd.adapters.sql.schema import credential
+from refreshd.adapters.sql.thread import StoreThread
+from refreshd.domain.settle import Transition
+from refreshd.domain.steps import Reached, Step
+from refreshd.ports.store import Attempt, Committed, Conflict, StoreUnavailable
+
+c = credential.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one attempt came to, on its way into the store."""
+
+    attempt: Attempt
+    transition: Transition
+    now: datetime
+
+
+_Batch = list[tuple[Answer, asyncio.Future[Committed | Conflict]]]
+
+
+class GroupCommit:
+    """What arrives while a transaction runs shares the next one; alone, nothing waits."""
+
+    def __init__(self, writer: StoreThread, codec: RowCodec, *, reached: Reached) -> None:
+        self._writer = writer
+        self._codec = codec
+        self._reached = reached
+        self._waiting: _Batch = []
+        self._committer: asyncio.Task[None] | None = None
+
+    async def commit(self, answer: Answer) -> Committed | Conflict:
+        """Raises `StoreUnavailable`, also for a bug of ours: the caller keeps the answer and asks again (protocol R6)."""
+        result: asyncio.Future[Committed | Conflict] = asyncio.get_running_loop().create_future()
+        self._waiting.append((answer, result))
+        if self._committer is None or self._committer.done():
+            self._committer = asyncio.create_task(self._commit_waiting(), name="store-commit")
+        return await result
+
+    async def _commit_waiting(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            try:
+                await self._commit_batch(batch)
+            except StoreUnavailable as exc:
+                _fail(batch, exc)
+            except Exception as exc:  # noqa: BLE001 - whatever it is, no answer is dropped for it
+                await self._commit_each(batch, StoreUnavailable(type(exc).__name__))
+
+    async def _commit_batch(self, batch: _Batch) -> None:
+        results = await self._writer.run(partial(self._write, answers=[answer for answer, _ in batch]))
+        for (_, future), result in zip(batch, results, strict=True):
+            if not future.done():
+                future.set_result(result)
+
+    async def _commit_each(self, batch: _Batch, fault: StoreUnavailable) -> None:
+        """One commit that cannot even be tried must not take its neighbours down."""
+        for one in batch if len(batch) > 1 else ():
+            try:
+                await self._commit_batch([one])
+            except Exception:  # noqa: BLE001 - told apart above; this one keeps its answer and asks again
+                _fail([one], fault)
+        _fail(batch, fault)
+
+    def _write(self, connection: Connection, answers: Sequence[Answer]) -> Sequence[Committed | Conflict]:
+        self._reached(Step.COMMIT_BEGUN)
+        rows = [
+            {
+                "b_id": one.attempt.credential.id,
+                "b_attempt_id": one.attempt.id,
+                "b_generation": one.attempt.credential.generation,
+                **self._codec.committed(one.attempt, one.transition, now=one.now),
+            }
+            for one in answers
+        ]
+        connection.execute(statements.COMMITTED_AT, {"at": answers[-1].now})
+        results = self._compare_and_set(connection, answers, rows)
+        entries = [
+            history.log_outcome(one.attempt, one.transition, result, one.now)
+            for one, result in zip(answers, results, strict=True)
+        ]
+        history.write(connection, entries)
+        self._reached(Step.COMMIT_WRITTEN)
+        return results
+
+    def _compare_and_set(
+        self, connection: Connection, answers: Sequence[Answer], rows: Sequence[dict[str, Any]]
+    ) -> Sequence[Committed | Conflict]:
+        """If fewer rows changed than were sent, the losers are found in the same transaction, one by one."""
+        with connection.begin_nested() as together:
+            if _rowcount(connection, rows) == len(rows):
+                for one in answers:
+                    _spend_adopted(connection, one.transition)
+                return [Committed()] * len(rows)
+            together.rollback()
+        return [self._write_alone(connection, one, row) for one, row in zip(answers, rows, strict=True)]
+
+    def _write_alone(self, connection: Connection, one: Answer, row: dict[str, Any]) -> Committed | Conflict:
+        if _rowcount(connection, row) == 1:
+            _spend_adopted(connection, one.transition)
+            return Committed()
+        before = one.attempt.credential
+        family = connection.scalar(select(c.family).where(c.id == before.id, c.removed_at.is_(None)))
+        if family != before.family:
+            return Conflict(earlier_login=True)
+        rescued = rescue.put_aside(connection, self._codec, one.attempt, one.transition, now=one.now)
+        return Conflict(earlier_login=False, rescued=rescued)
+
+
+def _spend_adopted(connection: Connection, transition: Transition) -> None:
+    if transition.adopts is not None:
+        rescue.spend(connection, transition.adopts)
+
+
+def _rowcount(connection: Connection, values: Any) -> int:
+    result = connection.execute(statements.COMMIT, values)
+    return cast("CursorResult[Any]", result).rowcount  # execute() of an UPDATE returns one
+
+
+def _fail(batch: _Batch, exc: Exception) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(exc)

@@ -1,0 +1,288 @@
+"""The rules that keep a login alive when something else went wrong: R5, R10, R11, R13 and slow start, on the services."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from refreshd.adapters.sql.inventory import Selection
+from refreshd.adapters.sql.store import SqlStore
+from refreshd.domain.client import Limits
+from refreshd.domain.credential import CredentialId, Reason, Status
+from refreshd.domain.events import ClockStepped, CredentialHeld, GrantStormBegan, GrantStormEnded, SlowStart
+from refreshd.domain.outcome import Confirmation, Rejected, Uncertain
+from refreshd.domain.secret import Secret
+from refreshd.ports.publisher import PublisherUnavailable
+from refreshd.ports.store import Capacity
+from tests.contract.stores import ACME, LEASE, grant
+from tests.fakes import START, success
+from tests.unit.service.house import House
+
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+REFUSED = Rejected(code="invalid_grant", confirmation=Confirmation.FAST)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    with House(tmp_path) as built:
+        yield built
+
+
+def names(count: int) -> list[str]:
+    return [f"c{number:02}" for number in range(count)]
+
+
+async def confirm_all(house: House, count: int) -> list[str]:
+    """Every credential refused, and 50 s later refused again."""
+    house.endpoint.script = [REFUSED] * 2 * count
+    first = list(await house.work())
+    house.clock.advance(50 * SECOND)
+    return first + list(await house.work())
+
+
+class TestRescue:
+    async def test_a_refused_credential_takes_up_the_token_that_was_put_aside(self, house: House) -> None:
+        """R5: our frozen self got the new token, the one that took over the row was refused: nobody has to log in."""
+        house.bed.add(grant())
+        house.endpoint.gate = asyncio.Event()
+        house.endpoint.script = [success("kept-access", "kept-refresh"), REFUSED]
+        frozen = asyncio.create_task(house.scanner.scan())
+        await frozen
+        while not house.presented():
+            await asyncio.sleep(0)
+        other = SqlStore(house.bed.engines, house.bed.codec, owner="p2")
+        house.clock.advance(LEASE)
+        room = {ACME: Capacity(count=1, lease=LEASE)}
+        claims = await other.claim_due(now=house.clock.now(), capacity=room, total=1, holding=())
+        house.endpoint.gate.set()
+        await house.pool.drained()
+        assert "credential.token_rescued" in house.observer.names()
+        await other.release(claims.attempts[0])
+        other.close()
+        said = await house.work()
+        assert {"credential.rescued_token_adopted", "credential.refreshed"} <= set(said)
+        assert (Secret("kept-refresh"), "kept-access") == (house.stored("a"), house.token("a"))
+        assert ["refresh-a", "refresh-a"] == house.presented()
+
+
+class TestStorm:
+    async def test_all_of_a_clients_credentials_refused_at_once_condemn_nobody(self, house: House) -> None:
+        """R10: a provider's fault or the wrong environment; told once, remembered, asked again."""
+        house.bed.add(*(grant(name) for name in names(3)))
+        said = await confirm_all(house, 3)
+        assert "credential.relogin_required" not in said
+        [began] = [one for one in house.observer.events if isinstance(one, GrantStormBegan)]
+        assert (3, 3) == (began.refused, began.credentials)
+        assert {Status.ACTIVE} == {one.status for one in house.publisher.shown.values()}
+        house.clock.advance(HOUR)
+        house.endpoint.script = [REFUSED] * 3
+        assert "client.grant_storm" not in await house.work()
+
+    async def test_one_that_is_refreshed_after_all_ends_it_and_the_others_follow(self, house: House) -> None:
+        """The fault was the provider's: the rest is asked at once instead of in half an hour."""
+        house.bed.add(*(grant(name) for name in names(3)))
+        await confirm_all(house, 3)
+        house.bed.edit("c01", next_attempt_at=0)
+        assert "client.grant_storm_ended" in await house.work()
+        await house.work()
+        assert names(3) == sorted(name for name in names(3) if house.token(name))
+
+    async def test_after_a_day_it_is_believed(self, house: House) -> None:
+        """Nobody stays unreachable for ever because nobody looked."""
+        house.bed.add(*(grant(name) for name in names(3)))
+        await confirm_all(house, 3)
+        for _ in range(60):
+            house.clock.advance(30 * MINUTE)
+            house.endpoint.script = [REFUSED] * 3
+            await house.work()
+        [ended] = [one for one in house.observer.events if isinstance(one, GrantStormEnded)]
+        assert "a_day_old" == ended.cause
+        assert {Status.RELOGIN_REQUIRED} == {one.status for one in house.publisher.shown.values()}
+
+    async def test_an_operator_who_has_looked_ends_it(self, house: House) -> None:
+        """`resume --client`: from then on refusals are believed."""
+        house.bed.add(*(grant(name) for name in names(3)))
+        await confirm_all(house, 3)
+        assert house.bed.inventory.end_storm(ACME, now=house.clock.now())
+        house.endpoint.script = [REFUSED] * 3
+        assert 3 == list(await house.work()).count("credential.relogin_required")
+
+    async def test_a_few_refusals_among_many_are_believed(self, house: House) -> None:
+        """Four of a hundred people withdrew their consent."""
+        house.bed.add(*(grant(name) for name in names(100)))
+        for _ in range(8):
+            await house.work()
+        house.clock.advance(HOUR)
+        house.endpoint.script = [REFUSED] * 4
+        for _ in range(8):
+            await house.work()
+        house.clock.advance(50 * SECOND)
+        house.endpoint.script = [REFUSED] * 4
+        assert 4 == list(await house.work()).count("credential.relogin_required")
+
+    async def test_lost_rotations_make_no_storm(self, house: House) -> None:
+        """A crash of ours in the middle of many requests explains their refusals."""
+        house.bed.add(*(grant(name) for name in names(6)))
+        house.endpoint.script = [Uncertain(code="deadline")] * 6
+        await house.work()
+        house.clock.advance(MINUTE)
+        said = await confirm_all(house, 6)
+        assert 6 == said.count("credential.relogin_required")
+
+
+class TestRollback:
+    async def test_a_store_behind_what_is_published_presents_nothing(self, house: House) -> None:
+        """R11: a restored backup's refresh tokens are spent; presenting one ends the live login."""
+        house.bed.add(grant("a"), grant("b"))
+        await house.work()
+        shown = house.publisher.shown["a"]
+        house.publisher.shown["a"] = replace(shown, generation=9, revision=90)
+        house.clock.advance(HOUR)
+        house.restart()
+        before = len(house.presented())
+        said = await house.work()
+        assert {"credential.held", "credential.refreshed"} <= set(said)
+        assert ["refresh-2"] == [one for one in house.presented()[before:] if house.stored("a").reveal() != one]
+        assert (Status.HELD, Reason.STORE_BEHIND, 9) == (
+            house.publisher.shown["a"].status,
+            house.publisher.shown["a"].reason,
+            house.publisher.shown["a"].generation,
+        )
+
+    async def test_only_the_first_refresh_after_a_start_looks(self, house: House) -> None:
+        """While running, what is ahead in Redis is tampering, counted and told; it does not stop refreshing."""
+        house.bed.add(grant())
+        await house.work()
+        house.publisher.shown["a"] = replace(house.publisher.shown["a"], generation=9, revision=90)
+        house.clock.advance(HOUR)
+        said = await house.work()
+        assert "credential.held" not in said
+        assert {"credential.refreshed", "redis.revision_ahead_of_store"} <= set(said)
+
+    async def test_without_redis_it_lets_pass(self, house: House) -> None:
+        """An outage of Redis does not stop refreshing."""
+        house.bed.add(grant())
+        house.publisher.down = True
+        assert "credential.refreshed" in await house.work()
+        assert not any(isinstance(one, CredentialHeld) for one in house.observer.events)
+
+    async def test_another_stores_keys_are_left_alone_until_adopted(self, house: House) -> None:
+        """Nothing is published, both names are said once; `adopt --all` takes the keys over with counters that win."""
+        house.bed.add(grant())
+        house.publisher.meta = "theirs"
+        await house.work()
+        for _ in range(3):
+            house.clock.advance(6 * SECOND)
+            await house.publication.round()
+        assert ({}, 1) == (house.publisher.shown, house.observer.names().count("redis.foreign_meta"))
+        house.bed.inventory.adopt_keys(now=house.clock.now())
+        house.clock.advance(6 * SECOND)
+        await house.publication.round()
+        await house.publication.round()
+        assert ("access-1", "ours") == (house.token("a"), house.publisher.meta)
+
+    async def test_what_was_adopted_goes_on_from_the_counters_met(self, house: House) -> None:
+        """A revision never goes back, even across two stores."""
+        house.bed.add(grant())
+        await house.work()
+        theirs = replace(house.publisher.shown["a"], generation=70, revision=700)
+        house.publisher.shown["a"], house.publisher.meta = theirs, "theirs"
+        house.publication.show_again("test")
+        await house.publication.round()
+        house.bed.inventory.adopt_keys(now=house.clock.now())
+        house.clock.advance(6 * SECOND)
+        await house.publication.round()
+        await house.publication.round()
+        shown = house.publisher.shown["a"]
+        assert (70, 701, "access-1") == (shown.generation, shown.revision, house.token("a"))
+
+    async def test_a_guard_that_cannot_look_rests(self, house: House) -> None:
+        """A Redis that hangs must not cost every scan a second."""
+        asked = 0
+
+        async def published(ids: list[CredentialId]) -> dict[CredentialId, object]:
+            nonlocal asked
+            del ids
+            asked += 1
+            raise PublisherUnavailable("away")
+
+        house.publisher.published = published  # type: ignore[method-assign,assignment]  # a fault of the far side
+        house.bed.add(grant("a"))
+        await house.work()
+        house.bed.add(grant("b"))
+        await house.work()
+        assert (1, 2) == (asked, len(house.presented()))
+
+
+class TestClock:
+    async def test_a_step_forward_makes_no_storm(self, house: House) -> None:
+        """R13: sixty days ahead, nothing is due that was not; consumers are shown the moved expiry."""
+        house.bed.add(*(grant(name) for name in names(4)))
+        await house.work()
+        house.clock.step(timedelta(days=60))
+        said = await house.work()
+        assert "credential.refreshed" not in said
+        [step] = [one for one in house.observer.events if isinstance(one, ClockStepped)]
+        assert (timedelta(days=60), True) == (step.by, step.schedule_moved)
+        access = house.publisher.shown["c00"].access
+        assert access is not None
+        assert access.expires_at == START + timedelta(days=60) + HOUR
+
+    async def test_a_step_backward_makes_no_stall(self, house: House) -> None:
+        """A day back: the turn comes after the same time as before."""
+        house.bed.add(grant())
+        await house.work()
+        house.clock.step(-timedelta(days=1))
+        await house.work()
+        house.clock.advance(56 * MINUTE)
+        assert "credential.refreshed" in await house.work()
+
+    async def test_sleep_is_no_step(self, house: House) -> None:
+        """After a suspension tokens are as old as they are, and due."""
+        house.bed.add(grant())
+        await house.work()
+        house.clock.suspend(2 * HOUR)
+        assert "credential.refreshed" in await house.work()
+        assert not any(isinstance(one, ClockStepped) for one in house.observer.events)
+
+    async def test_a_step_during_a_request_does_not_date_its_token_wrongly(self, house: House) -> None:
+        """Expiry counts from before the request was sent, in the clock that holds when it is stored."""
+        house.bed.add(grant())
+        house.endpoint.before_send = lambda: house.clock.step(timedelta(days=3))
+        await house.work()
+        assert house.publisher.shown["a"].access is not None
+        row = house.bed.row("a")
+        assert row["expires_at"] == int((house.clock.now() + HOUR).timestamp() * 1_000_000)
+
+
+class TestPace:
+    async def test_after_an_outage_it_starts_slowly(self, tmp_path: Path) -> None:
+        """A tenth of the rate, doubled every ten seconds without an error."""
+        with House(tmp_path, limits=Limits(max_in_flight=100, max_rate=100.0)) as house:
+            house.bed.add(*(grant(f"c{number:03}") for number in range(400)))
+            house.endpoint.script = [Uncertain(code="http_502")] * 10
+            await house.work()
+            house.clock.advance(2 * MINUTE)
+            await house.work()
+            assert ["provider_outage"] == [one.cause for one in house.observer.events if isinstance(one, SlowStart)]
+            rates = [await self.sent_in_a_second(house) for _ in range(45)]
+        assert [10, 20, 40, 80] == [max(rates[start : start + 9]) for start in (0, 10, 20, 30)]
+        assert max(rates[40:]) > 90
+
+    async def test_an_ordinary_start_is_not_slow(self, house: House) -> None:
+        """Never at an ordinary start."""
+        house.bed.add(*(grant(name) for name in names(32)))
+        assert 16 == list(await house.work()).count("credential.refreshed")
+
+    async def sent_in_a_second(self, house: House) -> int:
+        before = len(house.presented())
+        for _ in range(10):
+            house.clock.advance(SECOND / 10)
+            await house.work()
+            house.bed.add(*(grant(f"n{len(house.presented()):05}{number}") for number in range(12)))
+        return len(house.presented()) - before
