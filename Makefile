@@ -34,10 +34,17 @@ define venv
 	@touch $(1)/.complete
 endef
 
-.PHONY: help demo test check lock clean
+# $(call programme,NAME,N,MINUTES): a long run of tests/programme/NAME.py, its result appended to docs/reliability.md.
+# It ends after N cases or MINUTES. Without SEED one is drawn; it is printed first, and repeats the same cases.
+define programme
+	@tests/components/setup
+	@$(DEV)/bin/python -m tests.programme $(1) --n $(or $(N),$(2)) --minutes $(or $(MINUTES),$(3)) $(addprefix --seed ,$(SEED)) --record
+endef
+
+.PHONY: help demo test check states crash simulate fuzz stateful shutdown wire disk lock clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(DEMO)/.complete ## watch tokens being refreshed, no setup needed; ARGS="--for 60s" ends by itself
 	@$(DEMO)/bin/refreshd demo $(ARGS)
@@ -52,6 +59,30 @@ check: $(DEV)/.complete ## format, lint, types, layers and unit tests, in under 
 	@$(DEV)/bin/mypy
 	@$(DEV)/bin/lint-imports
 	@$(DEV)/bin/pytest -q -n 2 tests/unit
+
+crash: $(DEV)/.complete ## reliability: kill -9 at random instants; as for the six below: N=1000 SEED=1 MINUTES=30
+	$(call programme,crash,10000,120)
+
+simulate: $(DEV)/.complete ## reliability: days of many credentials on virtual time, with faults of every kind
+	$(call programme,simulate,1000,60)
+
+fuzz: $(DEV)/.complete ## reliability: generated provider answers, read in memory and over a socket
+	$(call programme,fuzz,1000000,20)
+
+stateful: $(DEV)/.complete ## reliability: random sequences of operations, checked against a model
+	$(call programme,stateful,10000,60)
+
+shutdown: $(DEV)/.complete ## reliability: stopped at random instants, by every signal and again
+	$(call programme,shutdown,1000,60)
+
+wire: $(DEV)/.complete ## reliability: connections cut, stalled and reset at every byte
+	$(call programme,wire,10000,60)
+
+disk: $(DEV)/.complete ## reliability: a store that is full, slow, locked or damaged
+	$(call programme,disk,1000,60)
+
+states: $(DEV)/.complete ## print the table of transitions into docs/states.md
+	@$(DEV)/bin/python -m tests.unit.domain.states
 
 lock: ## lock the requirements anew, keeping versions that still fit; ARGS=--upgrade takes the newest
 	@set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \

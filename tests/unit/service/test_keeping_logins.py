@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from refreshd.adapters.sql.inventory import Selection
 from refreshd.adapters.sql.store import SqlStore
 from refreshd.domain.client import Limits
 from refreshd.domain.credential import CredentialId, Reason, Status
@@ -39,7 +38,7 @@ def names(count: int) -> list[str]:
 
 async def confirm_all(house: House, count: int) -> list[str]:
     """Every credential refused, and 50 s later refused again."""
-    house.endpoint.script = [REFUSED] * 2 * count
+    house.endpoint.script = [REFUSED for _ in range(2 * count)]
     first = list(await house.work())
     house.clock.advance(50 * SECOND)
     return first + list(await house.work())
