@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -28,6 +29,7 @@ from refreshd.adapters.sql.migrate import Migrated, migrate, schema_version
 from refreshd.adapters.sql.rows import RowCodec
 from refreshd.adapters.sql.schema import HEAD, metadata
 from refreshd.adapters.sql.thread import StoreThread
+from refreshd.domain.credential import Lane
 from refreshd.domain.secret import Secret
 from refreshd.ports.sealer import Undecryptable
 from refreshd.ports.store import StoreUnavailable
@@ -360,6 +362,40 @@ class TestMigration:
             assert [("0000",)] == connection.execute("SELECT version_num FROM alembic_version").fetchall()
         with engines.read.connect() as connection:
             assert "0000" == schema_version(connection)
+
+    def test_the_first_schema_becomes_todays_with_its_rows(self, path: Path, engines: SqlEngines) -> None:
+        """An open attempt and its token survive; each lane of then becomes the one that means the same now."""
+        upgrade_to("0001", engines)
+        with engines.write.begin() as connection:
+            for lane in range(3):
+                connection.execute(
+                    text(
+                        "INSERT INTO credential (id, client, family, scope, refresh_token, generation, attempt_id, lane, "
+                        "login_at, rotated_at, revision, created_at, updated_at) "
+                        "VALUES (:id, 'acme', 'f', '', x'01', 7, 'open', :lane, 1, 1, 1, 1, 1)"
+                    ),
+                    {"id": f"lane{lane}", "lane": lane},
+                )
+        assert "0001" == migrate(engines, now=START).before
+        with engines.read.connect() as connection:
+            rows = connection.execute(
+                text("SELECT lane, attempt_id, refresh_token, generation FROM credential ORDER BY id")
+            )
+            kept = ("open", b"\x01", 7)
+            expected = [(Lane.IN_DOUBT, *kept), (Lane.ORDINARY, *kept), (Lane.CONFIRMING, *kept)]
+            assert expected == [tuple(row) for row in rows]
+            assert [] == compare_metadata(MigrationContext.configure(connection), metadata)
+        assert 1 == len(list(path.parent.glob("*.before-*")))
+
+
+def upgrade_to(revision: str, engines: SqlEngines) -> None:
+    """Bring an empty file to a schema of the past."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migration.__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    with engines.write.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
 
 
 class TestEnvironments:

@@ -1,14 +1,15 @@
 """The daemon in the hands of its operator, with real servers: stops, wrong secrets, lost Redis, switches."""
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.components.oidc_server import SECRETS, OidcServer
+from tests.components.oidc_server import SECRETS, Fault, OidcServer
 from tests.components.redis_server import RedisServer
-from tests.system.installation import Installation, until
+from tests.system.installation import Installation, until, write_private
 
 Install = Callable[..., Installation]
 
@@ -195,6 +196,54 @@ def test_logins_near_their_end_are_flagged_once_a_step(install: Install, redis_s
     assert {"near": True, "far": False} == {name: view["relogin_soon"] for name, view in installation.views().items()}
 
 
+def test_the_history_names_every_attempt(install: Install, oidc: OidcServer) -> None:
+    """When, with which generation, how far it came and what became of it: also for an answer that never came."""
+    installation = install()
+    installation.log_in("basic", 1)
+    oidc.fault(Fault(mode="reset", count=1))
+    with installation.daemon() as daemon:
+        instance = daemon.wait_for("daemon.started")[0]["instance"]
+        daemon.wait_for("credential.refreshed")
+        entries = [json.loads(line) for line in installation.command("history", "basic/0000", "--json").splitlines()]
+        table = installation.command("history", "basic/0000")
+    assert [("refreshed", "answered", 1), ("uncertain", "sent", 1)] == [
+        (one["outcome"], one["phase"], one["generation"]) for one in entries[-2:]
+    ]
+    assert {instance} == {one["owner"] for one in entries}
+    assert len(entries) + 1 == len(table.splitlines())
+    assert 1 == installation.run("history", "nobody").returncode
+
+
+def test_a_copy_of_the_store_that_is_behind_presents_nothing_until_it_is_adopted(
+    install: Install, oidc: OidcServer, redis_server: RedisServer
+) -> None:
+    """R11: started from an old copy, what Redis shows tells; the live login is not ended by a spent token."""
+    installation = install()
+    installation.log_in("basic", 2)
+    client = redis_server.client()
+    with installation.daemon() as daemon:
+        daemon.wait_for("credential.refreshed", count=2)
+    copy = installation.database.read_bytes()
+    with installation.daemon() as daemon:
+        until(lambda: int(client.hget("refreshd:status:basic/0000", "generation") or 0) > 3, seconds=60, what="later")
+    live = dict(client.hgetall("refreshd:token:basic/0000"))
+    for name in ("", "-wal", "-shm"):
+        installation.database.with_name(installation.database.name + name).unlink(missing_ok=True)
+    write_private(installation.database, "")
+    installation.database.write_bytes(copy)
+    before = oidc.stats().token_requests
+    with installation.daemon() as daemon:
+        daemon.wait_for("credential.held", count=2)
+        until(lambda: client.hget("refreshd:status:basic/0000", "status") == "held", seconds=5, what="shown")
+        assert {"held": ["store_behind"] * 2} == {"held": [one["reason"] for one in installation.views().values()]}
+        assert live.get("access_token") in (None, client.hget("refreshd:token:basic/0000", "access_token"))
+        assert before == oidc.stats().token_requests
+        assert "1 adopted" in installation.command("adopt", "basic/0000")
+        daemon.wait_for("credential.refresh_rejected", count=1)
+        assert 1 == installation.run("adopt", "basic/0000").returncode
+    assert before < oidc.stats().token_requests
+
+
 def test_one_daemon_a_store_and_commands_beside_it(install: Install) -> None:
     """The lock refuses a second run; every other command works while the daemon runs."""
     installation = install()
@@ -228,8 +277,6 @@ def test_a_wrong_or_missing_key_stops_the_start_and_changes_nothing(install: Ins
 
 def test_secrets_of_the_provider_stay_out_of_every_output(install: Install, oidc: OidcServer) -> None:
     """Everything that any command or the log at debug printed is searched; here with failures of every kind on purpose."""
-    from tests.components.oidc_server import Fault  # noqa: PLC0415 - only here
-
     installation = install()
     grants = {**installation.log_in("basic", 6), **installation.log_in("pkce", 6)}
     secret = SECRETS["conf"]

@@ -18,6 +18,7 @@ from refreshd.domain.events import (
     RefreshDeferred,
     RefreshUncertain,
     ResponsesUnpersisted,
+    RevisionAhead,
     StoreFailed,
 )
 from refreshd.domain.secret import Secret
@@ -116,6 +117,8 @@ class StructlogObserver:
                 return event.level if self._first("refresh", event.client) else "debug"  # one outage has many faces
             case StoreFailed():
                 return event.level if self._first(event.name, event.doing) else "debug"
+            case RevisionAhead():
+                return event.level if self._first(event.name, event.client) else "debug"
             case ResponsesUnpersisted(count=0):
                 return "info"
             case _:

@@ -54,7 +54,9 @@ def test_too_little_room_for_a_repeat_is_a_warning(tmp_path: Path) -> None:
     assert () == loaded(tmp_path, tight.replace("241s", "242s")).warnings
 
 
-@pytest.mark.parametrize(("grace", "warned"), [("0s", False), ("10s", True), ("13s", False), ("20s", False), ("60s", False)])
+@pytest.mark.parametrize(
+    ("grace", "warned"), [("0s", False), ("10s", True), ("13s", False), ("20s", False), ("60s", False)]
+)
 def test_a_reuse_grace_has_room_for_the_lease(tmp_path: Path, grace: str, *, warned: bool) -> None:
     """A repeat after the grace is a theft in the provider's eyes: clamp(g/3, 5, 20) + what a commit may take + 5 s < g."""
     warnings = loaded(tmp_path, CLIENT + f'reuse_grace = "{grace}"').warnings

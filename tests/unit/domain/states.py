@@ -93,7 +93,9 @@ _ACCESS = GrantedAccess(value=Secret("access"), token_type="bearer", expires_in=
 CASES: Mapping[str, Case] = {
     "tokens": Case(outcome=Refreshed(access=_ACCESS, refresh_token=Secret("new"))),
     "access token alone (not rotated)": Case(outcome=Refreshed(access=_ACCESS, refresh_token=None)),
-    "refresh token alone": Case(outcome=Refreshed(access=None, refresh_token=Secret("new"), code="no_usable_access_token")),
+    "refresh token alone": Case(
+        outcome=Refreshed(access=None, refresh_token=Secret("new"), code="no_usable_access_token")
+    ),
     "deferred": Case(outcome=Deferred(code="http_429")),
     "uncertain": Case(outcome=Uncertain(code="deadline")),
     "uncertain, with a grace": Case(outcome=Uncertain(code="deadline"), policy=GRACE),
