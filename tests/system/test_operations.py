@@ -244,6 +244,30 @@ def test_a_copy_of_the_store_that_is_behind_presents_nothing_until_it_is_adopted
     assert before < oidc.stats().token_requests
 
 
+def test_keys_of_another_store_are_left_alone_until_they_are_adopted(
+    install: Install, redis_server: RedisServer
+) -> None:
+    """R11: both names are said, nothing is published; after `adopt --all` tokens are there."""
+    installation = install()
+    ids = list(installation.log_in("basic", 2))
+    client = redis_server.client()
+    client.hset("refreshd:meta", "store_id", "somebody-else")
+    with installation.daemon() as daemon:
+        foreign = daemon.wait_for("redis.foreign_meta")[0]
+        daemon.wait_for("credential.refreshed", count=2)
+        assert "somebody-else" == foreign["found"]
+        assert {} == tokens(client, ids)
+        refused = installation.run("check")
+        assert (1, True, True) == (
+            refused.returncode,
+            "somebody-else" in refused.stderr,
+            str(foreign["ours"]) in refused.stderr,
+        )
+        assert "0 adopted" in installation.command("adopt", "--all")
+        until(lambda: len(tokens(client, ids)) == 2, seconds=15, what="published after the adoption")
+        installation.command("check")
+
+
 def test_one_daemon_a_store_and_commands_beside_it(install: Install) -> None:
     """The lock refuses a second run; every other command works while the daemon runs."""
     installation = install()

@@ -4,16 +4,13 @@ import getpass
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from refreshd.cli.keys import write_key_ring
 from refreshd.cli.output import print_json
-from refreshd.cli.session import Failed, Usage, load_settings, store_of
-
-if TYPE_CHECKING:
-    from refreshd.config import Settings
+from refreshd.cli.session import Failed, Usage, load_settings
 
 _CONFIG = """\
 # refreshd configuration; every key with its default stands in config.example.toml
@@ -33,7 +30,6 @@ client_id = "{client_id}"
 
 def register(app: typer.Typer) -> None:
     app.command("init")(init)
-    app.command("check")(check)
     app.command("migrate")(migrate)
     group = typer.Typer(help="The configuration.", no_args_is_help=True, rich_markup_mode=None)
     group.command("print")(print_)
@@ -80,39 +76,6 @@ def init(
     )
 
 
-def check(
-    context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Validate the configuration, reach store and Redis, and say what would not go well."""
-    loaded = load_settings(context)
-    settings = loaded.settings
-    notes = [*loaded.warnings, *_notices(settings)]
-    faults = []
-    with store_of(settings, create=True) as opened:
-        stored = opened.inventory.clients()
-        notes += _workload(settings, stored)
-        faults += [
-            f"{number} credentials belong to client {name!r}, which is not configured: they are not refreshed"
-            for name, number in stored.items()
-            if name not in settings.clients
-        ]
-    if fault := _redis_fault(settings):
-        faults.append(fault)
-    if as_json:
-        print_json({"config": str(loaded.path) if loaded.path else None, "notes": notes, "faults": faults})
-    else:
-        typer.echo(f"configuration: {loaded.path or 'defaults (no file found)'}")
-        typer.echo(f"clients: {', '.join(sorted(settings.clients)) or 'none'}")
-        typer.echo(f"store: {sum(stored.values())} credentials")
-        for note in notes:
-            typer.echo(f"note: {note}")
-    if faults:
-        raise Failed("; ".join(faults))
-    if not as_json:
-        typer.echo("ok")
-
-
 def print_(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -141,36 +104,6 @@ def migrate(context: typer.Context) -> None:
         )
     else:
         typer.echo(f"schema {done.after}" + (" (new store)" if done.before is None else ", nothing to do"))
-
-
-def _notices(settings: "Settings") -> list[str]:
-    profiles = (client.provider_profile for client in settings.clients.values())
-    return sorted({profile.notice for profile in profiles if profile.notice})
-
-
-def _workload(settings: "Settings", stored: dict[str, int]) -> list[str]:
-    from refreshd.wiring import rate_shortfalls  # noqa: PLC0415
-
-    return [
-        f"client {name}: {stored[name]} credentials need {needed:.2f} refreshes a second, max_rate allows {limit:g}"
-        for name, needed, limit in rate_shortfalls(settings, stored)
-    ]
-
-
-def _redis_fault(settings: "Settings") -> str | None:
-    from redis import Redis  # noqa: PLC0415
-    from redis.backoff import NoBackoff  # noqa: PLC0415
-    from redis.exceptions import RedisError  # noqa: PLC0415
-    from redis.retry import Retry  # noqa: PLC0415
-
-    try:
-        with Redis.from_url(
-            settings.redis.url, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
-        ) as client:
-            client.ping()
-    except (RedisError, OSError) as exc:
-        return f"Redis cannot be reached ({type(exc).__name__}); check redis.url. Refreshing goes on without it"
-    return None
 
 
 def _config_to_write(path: Path | None) -> Path:

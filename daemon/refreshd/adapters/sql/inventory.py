@@ -145,6 +145,11 @@ class Inventory:
         with self._write.begin() as connection:
             return storms.end(connection, ClientName(client), now + LONGEST, now)
 
+    def storms(self) -> frozenset[ClientName]:
+        """Clients with a grant storm under way."""
+        with self._read.begin() as connection:
+            return storms.under_way(connection)
+
     def history(self, credential_id: str) -> Sequence[Entry]:
         """The attempts of the last 90 days, newest first."""
         with self._read.begin() as connection:

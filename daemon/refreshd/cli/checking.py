@@ -1,0 +1,98 @@
+"""`check`: whether configuration, store and Redis are fit to run with, and what would not go well."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from refreshd.cli.output import print_json
+from refreshd.cli.session import Failed, load_settings, store_of
+
+if TYPE_CHECKING:
+    from refreshd.adapters.sql.inventory import Inventory
+    from refreshd.config import Settings
+
+
+def register(app: typer.Typer) -> None:
+    app.command("check")(check)
+
+
+def check(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Validate the configuration, reach store and Redis, and say what would not go well."""
+    loaded = load_settings(context)
+    settings = loaded.settings
+    notes = [*loaded.warnings, *_notices(settings)]
+    faults = []
+    with store_of(settings, create=True) as opened:
+        stored = opened.inventory.clients()
+        store_id = opened.identity.store_id
+        notes += _workload(settings, stored)
+        notes += _storms(opened.inventory)
+        faults += [
+            f"{number} credentials belong to client {name!r}, which is not configured: they are not refreshed"
+            for name, number in stored.items()
+            if name not in settings.clients
+        ]
+    if fault := _redis_fault(settings, store_id):
+        faults.append(fault)
+    if as_json:
+        print_json({"config": str(loaded.path) if loaded.path else None, "notes": notes, "faults": faults})
+    else:
+        typer.echo(f"configuration: {loaded.path or 'defaults (no file found)'}")
+        typer.echo(f"clients: {', '.join(sorted(settings.clients)) or 'none'}")
+        typer.echo(f"store: {sum(stored.values())} credentials")
+        for note in notes:
+            typer.echo(f"note: {note}")
+    if faults:
+        raise Failed("; ".join(faults))
+    if not as_json:
+        typer.echo("ok")
+
+
+def _notices(settings: "Settings") -> list[str]:
+    profiles = (client.provider_profile for client in settings.clients.values())
+    return sorted({profile.notice for profile in profiles if profile.notice})
+
+
+def _workload(settings: "Settings", stored: dict[str, int]) -> list[str]:
+    from refreshd.wiring import rate_shortfalls  # noqa: PLC0415
+
+    return [
+        f"client {name}: {stored[name]} credentials need {needed:.2f} refreshes a second, max_rate allows {limit:g}"
+        for name, needed, limit in rate_shortfalls(settings, stored)
+    ]
+
+
+def _redis_fault(settings: "Settings", store_id: str) -> str | None:
+    from redis import Redis  # noqa: PLC0415
+    from redis.backoff import NoBackoff  # noqa: PLC0415
+    from redis.exceptions import RedisError  # noqa: PLC0415
+    from redis.retry import Retry  # noqa: PLC0415
+
+    try:
+        with Redis.from_url(
+            settings.redis.url,
+            decode_responses=True,
+            socket_timeout=2,
+            socket_connect_timeout=2,
+            retry=Retry(NoBackoff(), 0),
+        ) as client:
+            owner = client.hget(f"{settings.redis.key_prefix}:meta", "store_id")
+    except (RedisError, OSError) as exc:
+        return f"Redis cannot be reached ({type(exc).__name__}); check redis.url. Refreshing goes on without it"
+    if owner is not None and owner != store_id:
+        return (
+            f"the keys {settings.redis.key_prefix}:* in Redis are those of store {owner}, ours is {store_id}: nothing is "
+            "published. Choose another redis.key_prefix, or take them over with `refreshd adopt --all`"
+        )
+    return None
+
+
+def _storms(inventory: "Inventory") -> list[str]:
+    return [
+        f"client {name}: a grant storm is under way, so many credentials are refused that nobody is asked to log in; "
+        f"look at the provider, then `refreshd resume --client {name}`"
+        for name in sorted(inventory.storms())
+    ]
