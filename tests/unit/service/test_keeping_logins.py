@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from refreshd.adapters.sql.inventory import Selection
 from refreshd.adapters.sql.store import SqlStore
 from refreshd.domain.client import Limits
 from refreshd.domain.credential import CredentialId, Reason, Status
@@ -285,3 +286,17 @@ class TestPace:
             await house.work()
             house.bed.add(*(grant(f"n{len(house.presented()):05}{number}") for number in range(12)))
         return len(house.presented()) - before
+
+
+async def test_what_redis_did_not_take_stays_pending_with_its_events(house: House) -> None:
+    """A crash or an outage between commit and publication only delays: the events are told when Redis is back."""
+    house.bed.add(grant())
+    await house.work()
+    house.bed.inventory.pause(Selection(id="a"), now=house.clock.now())
+    house.publisher.down = True
+    assert not await house.publication.round()
+    pending = [one.id for one in await house.bed.store.unpublished(limit=9)]
+    house.publisher.down = False
+    await house.publication.round()
+    assert (["a"], [("a", "refreshed"), ("a", "paused")]) == (pending, house.publisher.events)
+    assert [] == list(await house.bed.store.unpublished(limit=9))
