@@ -13,8 +13,11 @@ import aiohttp
 import httpx
 from yarl import URL
 
+from refreshd.adapters.wire_tap import TappedConnector, Wire, current_wire
+
 IDLE_SECONDS = 2.0  # a server that closes an idle connection must not meet our next request on it
 CONNECT_SECONDS = 10.0
+MAX_HEAD = 64 * 1024
 
 
 class Exchange:
@@ -23,6 +26,7 @@ class Exchange:
     def __init__(self, may_send: Callable[[], bool]) -> None:
         self.sent = False
         self.refused = False
+        self.wire = Wire()
         self._may_send = may_send
 
     def first_byte(self) -> None:
@@ -49,7 +53,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         tracing = aiohttp.TraceConfig()
         tracing.on_request_headers_sent.append(_on_headers)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=TappedConnector(
                 limit=self._limit, ssl=self._verify, keepalive_timeout=IDLE_SECONDS, ttl_dns_cache=30
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -58,6 +62,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
             trace_configs=[tracing],
             skip_auto_headers=("User-Agent",),
+            max_line_size=MAX_HEAD,
+            max_field_size=MAX_HEAD,
+            max_headers=1024,
         )
         return self
 
@@ -77,6 +84,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         """Raises aiohttp's exceptions as they are; `request.extensions["exchange"]` says what they can mean."""
         if self._session is None:
             raise RuntimeError("the transport is not open")
+        exchange: Exchange = request.extensions["exchange"]
+        current_wire.set(exchange.wire)  # this task's own: a request is a task of its own
         response = await self._session.request(
             request.method,
             URL(str(request.url), encoded=True),
@@ -84,7 +93,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             data=await request.aread(),
             allow_redirects=False,
             proxy=self._proxy,
-            trace_request_ctx=request.extensions["exchange"],
+            trace_request_ctx=exchange,
         )
         return httpx.Response(response.status, headers=response.raw_headers, stream=_Body(response), request=request)
 

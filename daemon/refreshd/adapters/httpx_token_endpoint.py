@@ -8,11 +8,12 @@ import zlib
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from html import escape
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 import aiohttp
 import httpx
@@ -27,7 +28,10 @@ from refreshd.ports.clock import Clock
 from refreshd.ports.token_endpoint import NotSent
 
 _DETAIL_LENGTH = 256
-_UNFIT_FOR_A_LOG = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+_UNFIT_FOR_A_LOG = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_PACKED = frozenset({"gzip", "x-gzip", "deflate"})
+_ZLIB_OR_GZIP = 47
+_BARE = -zlib.MAX_WBITS
 _BAD_ADDRESS = (aiohttp.InvalidURL, httpx.InvalidURL, ValueError)
 _TOKEN_SHAPED = re.compile(r"[A-Za-z0-9._~+/=-]{24,}")
 _FAULTS = (aiohttp.ClientError, httpx.HTTPError, OSError, *_BAD_ADDRESS)
@@ -114,6 +118,11 @@ class HttpxTokenEndpoint:
             outcome = self._read(received, client, complete=False)
             if isinstance(outcome, Refreshed):
                 return outcome
+        if wire := exchange.wire.answer():
+            received.status, received.headers, received.body = wire
+            outcome = self._read(received, client, complete=False)
+            if isinstance(outcome, Refreshed):
+                return outcome
         return Uncertain(code=code, phase=Phase.ANSWERED if received.status else Phase.SENT)
 
     def _read(self, received: "_Received", client: Client, *, complete: bool) -> Outcome:
@@ -148,12 +157,49 @@ class _Received:
 
     def decoded(self) -> bytes:
         """The body, unpacked within the same cap if the server compressed it although we asked it not to."""
-        if self.headers.get("content-encoding", "identity").lower() not in ("gzip", "x-gzip", "deflate"):
-            return self.body
+        packed = self.headers.get("content-encoding", "identity").strip().lower() in _PACKED
+        return _unpacked(self.body) if packed else self.body
+
+
+def _unpacked(body: bytes) -> bytes:
+    """As far as it goes: what a cut or damaged stream still yields may hold the refresh token. Not packed at all: as it is.
+
+    `deflate` comes with zlib's frame (RFC 9110 §8.4.1.2) and, from many servers, without; gzip may come in several members.
+    """
+    for frame in () if _is_object(body) else (_ZLIB_OR_GZIP, _BARE):
+        found, rest = b"", body
+        while rest and len(found) <= MAX_BODY:
+            part, rest = _member(rest, frame, MAX_BODY + 1 - len(found))
+            found += part
+        looks_right = _is_object(found) or b'"refresh_token"' in found
+        if found and (frame != _BARE or looks_right):  # without a frame anything unpacks to something
+            return found
+    return body
+
+
+def _is_object(text: bytes) -> bool:
+    return text.lstrip(b" \t\r\n\xef\xbb\xbf\xfe\xff\x00")[:1] == b"{"
+
+
+def _member(packed: bytes, frame: int, room: int) -> tuple[bytes, bytes]:
+    """One member's text, and what stands behind it; byte by byte once it is damaged, to keep what came before."""
+    stream = zlib.decompressobj(wbits=frame)
+    try:
+        return stream.decompress(packed, room), stream.unused_data
+    except zlib.error:
+        return _before_damage(packed, frame, room), b""
+
+
+def _before_damage(packed: bytes, frame: int, room: int) -> bytes:
+    stream, found = zlib.decompressobj(wbits=frame), b""
+    for position in range(len(packed)):
         try:
-            return zlib.decompressobj(wbits=47).decompress(self.body, MAX_BODY + 1)
+            found += stream.decompress(packed[position : position + 1], room - len(found) or 1)
         except zlib.error:
-            return self.body
+            break
+        if len(found) >= room:
+            break
+    return found
 
 
 def _request(client: Client, refresh_token: Secret, scope: str, exchange: Exchange) -> httpx.Request:
@@ -185,10 +231,25 @@ def _scrubbed(outcome: Outcome, refresh_token: Secret, client: Client) -> Outcom
     text = outcome.detail
     for secret in (refresh_token, client.client_secret):
         if secret:
-            for shown in (secret.reveal(), quote_plus(secret.reveal(), errors="surrogatepass")):
-                text = text.replace(shown, "***")
+            text = _without(text, secret.reveal())
     text = _TOKEN_SHAPED.sub("***", text)
     return replace(outcome, detail=_UNFIT_FOR_A_LOG.sub(" ", text)[:_DETAIL_LENGTH])
+
+
+def _without(text: str, secret: str) -> str:
+    """Servers echo what they were sent plain, form-encoded, percent-encoded in either case, or escaped for HTML."""
+    encoded = secret.encode("utf-8", "surrogatepass")
+    shapes = (
+        secret,
+        quote_plus(encoded),
+        quote(encoded, safe=""),
+        quote(encoded),
+        escape(secret),
+        escape(secret, quote=False),
+    )
+    for shape in sorted(set(shapes), key=len, reverse=True):
+        text = re.sub(re.escape(shape), "***", text, flags=re.IGNORECASE)
+    return text
 
 
 def _name(exc: Exception) -> str:
