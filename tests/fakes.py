@@ -110,7 +110,10 @@ class MemoryPublisher:
     async def published(self, ids: Sequence[CredentialId]) -> Mapping[CredentialId, Counters]:
         self._check()
         there = {name: self.shown[name] for name in ids if name in self.shown and self.meta == "ours"}
-        return {name: Counters(generation=one.generation, revision=one.revision) for name, one in there.items()}
+        return {
+            name: Counters(generation=one.generation, revision=one.revision, updated_at=one.updated_at)
+            for name, one in there.items()
+        }
 
     async def intact(self) -> bool:
         self._check()

@@ -82,6 +82,23 @@ class TestRescue:
         assert again is not None
         assert (Secret("second"), Secret("first")) == (found.refresh_token, again.refresh_token)
 
+    async def test_a_rotation_that_worked_later_has_spent_it(self, bed: SqliteBed, other: SqlStore) -> None:
+        """Taken up weeks later, on one stray refusal, it would be reuse: the end of a login that was well."""
+        bed.add(grant())
+        late = await claim(bed.store, START)
+        taken_over = await claim(other, START + LEASE)
+        await commit(bed, late, success(refresh="late"), START + LEASE)
+        later = START + LEASE + MINUTE
+        await other.commit(taken_over, settled(taken_over, success(refresh="next"), later), now=later)
+        assert await bed.store.rescued(await claim(bed.store, START + timedelta(hours=2))) is None
+
+    async def test_what_was_stored_already_is_no_conflict(self, bed: SqliteBed) -> None:
+        """A commit whose confirmation was lost is asked again: nothing to rescue."""
+        bed.add(grant())
+        attempt = await claim(bed.store, START)
+        assert [Committed()] * 2 == [await commit(bed, attempt, success(refresh="new")) for _ in range(2)]
+        assert await bed.store.rescued(attempt) is None
+
     async def test_only_its_own_family_may_take_it_up(self, bed: SqliteBed, other: SqlStore) -> None:
         """A new login is another family, and forgets what was put aside for the old one."""
         bed.add(grant())
@@ -137,6 +154,14 @@ class TestHistory:
             (one.owner, one.code) for one in bed.inventory.history("a")
         ]
 
+    async def test_a_late_answer_leaves_no_trace_of_what_was_removed(self, bed: SqliteBed) -> None:
+        """`remove` erases the history, also what would be added to it later."""
+        bed.add(grant())
+        attempt = await claim(bed.store, START)
+        bed.inventory.remove(Selection(id="a"), now=START)
+        assert Conflict(earlier_login=True) == await commit(bed, attempt, success())
+        assert [] == list(bed.inventory.history("a"))
+
     async def test_it_is_forgotten_a_few_credentials_at_a_time(self, bed: SqliteBed) -> None:
         """Old entries go, young ones stay, and a round over all of them ends."""
         bed.add(grant("a"), grant("b"), grant("c"))
@@ -176,11 +201,27 @@ class TestStorms:
             await bed.store.storms(),
         )
         assert [] == await bed.claim(START + SECOND)
-        assert await bed.store.end_storm(ACME, counts_from=START + MINUTE, now=START + SECOND)
+        assert await bed.store.end_storm(ACME, counts_from=START + MINUTE, now=START + SECOND, anew=False)
         assert 3 == len(await bed.claim(START + SECOND))
         calm = await bed.store.refusals(ACME, now=START + MINUTE)
         assert (None, START + MINUTE, 0) == (calm.began_at, calm.counts_from, calm.refused)
-        assert not await bed.store.end_storm(ACME, counts_from=START, now=START)
+        assert not await bed.store.end_storm(ACME, counts_from=START, now=START, anew=True)
+
+    async def test_its_end_by_a_success_asks_everyone_anew(self, bed: SqliteBed) -> None:
+        """One stray recovery must not condemn hundreds before the next storm is seen."""
+        bed.add(*(grant(f"c{number}") for number in range(3)))
+        await self.refuse(bed, 3, START)
+        await bed.store.begin_storm(ACME, now=START)
+        await bed.store.end_storm(ACME, counts_from=START, now=START, anew=True)
+        assert {0} == {one.credential.rejections for one in await bed.claim(START)}
+
+    async def test_old_condemnations_that_heal_in_vain_make_no_storm(self, bed: SqliteBed) -> None:
+        """Logins condemned together are tried again together."""
+        bed.add(*(grant(f"c{number}") for number in range(6)))
+        await self.refuse(bed, 5, START)
+        for number in range(5):
+            bed.edit(f"c{number}", condemned_at=_micros(START - timedelta(hours=1)))
+        assert 0 == (await bed.store.refusals(ACME, now=START)).refused
 
     async def test_an_operator_ends_it_with_resume(self, bed: SqliteBed) -> None:
         """`resume --client`: believed from then on for a day."""
@@ -196,6 +237,8 @@ class TestHolding:
         bed.add(grant(access_token=Secret("old"), expires_at=START + timedelta(hours=1), issued_at=START))
         [attempt] = await bed.claim(START + timedelta(hours=1))
         held = await bed.store.hold(attempt, Counters(generation=7, revision=40), now=START)
+        assert held is not None
+        assert await bed.store.hold(attempt, Counters(generation=9, revision=90), now=START) is None
         row = bed.row("a")
         assert ("held", "store_behind", 7, 41, None, None) == (
             row["health"],
@@ -218,17 +261,20 @@ class TestHolding:
         [attempt] = await bed.claim(count=1)
         bed.edit("c", revision=99)
         found = {CredentialId(name): Counters(generation=5, revision=50) for name in "abc"}
-        await bed.store.lift(found)
+        await bed.store.lift(found, now=START)
         names = sorted("abc", key=lambda name: name != attempt.credential.id)
         rows = [(bed.row(name)["generation"], bed.row(name)["revision"]) for name in names if name != "c"]
         assert (99, 1) == (bed.row("c")["revision"], bed.row("c")["generation"])
         assert [(1, 51), (5, 51)] == rows
 
-    async def test_taking_over_keys_is_said_once(self, bed: SqliteBed) -> None:
-        """`adopt --all` is one permission, not a setting."""
-        assert not await bed.store.take_keys()
+    async def test_the_permission_to_take_keys_lasts_until_it_is_used_or_ten_minutes(self, bed: SqliteBed) -> None:
+        """A crash half way goes on; what was allowed and not needed is not a setting for the rest of the year."""
+        assert not await bed.store.may_take_keys(now=START)
         bed.inventory.adopt_keys(now=START)
-        assert [True, False] == [await bed.store.take_keys(), await bed.store.take_keys()]
+        asked = [START, START + 9 * MINUTE, START + 11 * MINUTE]
+        assert [True, True, False] == [await bed.store.may_take_keys(now=now) for now in asked]
+        await bed.store.keys_taken()
+        assert not await bed.store.may_take_keys(now=START)
 
 
 class TestClock:
@@ -242,7 +288,7 @@ class TestClock:
         after = bed.row("a")
         gone = day // timedelta(microseconds=1)
         moved = {name for name, value in before.items() if isinstance(value, int) and after[name] == value - gone}
-        assert {"issued_at", "expires_at", "refresh_at", "next_attempt_at"} == moved
+        assert {"issued_at", "expires_at", "refresh_at", "next_attempt_at", "updated_at"} == moved
         assert (before["login_at"], before["relogin_by"]) == (after["login_at"], after["relogin_by"])
         assert ["a"] == [one.id for one in await bed.store.unpublished(limit=9)]
 
@@ -265,21 +311,32 @@ class TestOrderOfWork:
         due = {"next_attempt_at": _micros(now - MINUTE)}
         alive = {"expires_at": _micros(now + MINUTE)}
         bed.edit("confirming", lane=int(Lane.CONFIRMING), **due)
+        for name in ("expired", "living-1", "living-2"):
+            bed.edit(name, lane=int(Lane.ORDINARY))
         bed.edit("expired", next_attempt_at=_micros(now - timedelta(hours=5)), expires_at=_micros(now - MINUTE))
         bed.edit("undated", next_attempt_at=_micros(now - timedelta(hours=9)))
         bed.edit("living-2", **due, **alive)
         bed.edit("living-1", next_attempt_at=_micros(now - 2 * MINUTE), expires_at=_micros(now + 2 * MINUTE))
         bed.edit("ending", lane=int(Lane.ENDING), **due)
         bed.edit("doubt", lane=int(Lane.IN_DOUBT), in_doubt=1, **due)
-        expected = ["doubt", "ending", "living-1", "living-2", "undated", "expired", "confirming"]
+        expected = ["doubt", "ending", "living-1", "living-2", "expired", "undated", "confirming"]
         assert expected == await self.taken(bed, now)
 
     async def test_a_token_that_cannot_make_it_does_not_die_in_front_of_one_that_can(self, bed: SqliteBed) -> None:
         """Earliest deadline first alone would serve tokens that die on the way."""
         bed.add(grant("dying"), grant("living"))
+        for name in ("dying", "living"):
+            bed.edit(name, lane=int(Lane.ORDINARY))
         bed.edit("dying", next_attempt_at=_micros(START - MINUTE), expires_at=_micros(START + SECOND))
         bed.edit("living", next_attempt_at=_micros(START - SECOND), expires_at=_micros(START + MINUTE))
         assert ["living", "dying"] == await self.taken(bed, START)
+
+    async def test_what_hangs_for_ever_does_not_keep_the_others_out(self, bed: SqliteBed) -> None:
+        """Doubts that have failed again and again are repetitions like others."""
+        bed.add(*(grant(name) for name in ("new", "hangs-1", "hangs-2")))
+        for name in ("hangs-1", "hangs-2"):
+            bed.edit(name, in_doubt=1, failures=4, lane=int(Lane.RETRYING))
+        assert ["new"] == (await self.taken(bed, START, retries=0))[:1]
 
     async def test_repetitions_take_their_share_while_first_attempts_wait(self, bed: SqliteBed) -> None:
         """A fifth of the slots: what has failed must not keep out what was never tried, nor be kept out itself."""

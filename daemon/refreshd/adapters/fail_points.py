@@ -16,7 +16,9 @@ from refreshd.domain.refusal import Refusal
 from refreshd.domain.steps import Reached, Step, unobserved
 
 VARIABLE = "TEST_REFRESHD_FAIL_POINTS"
-_POINT = re.compile(r"(?P<step>[a-z.]+)=(?P<action>kill|fail|freeze|stall:(?P<seconds>[0-9.]+))(?:@(?P<turn>[0-9]+))?")
+_POINT = re.compile(
+    r"(?P<step>[a-z.]+)=(?P<action>kill|fail|freeze|stall:(?P<seconds>[0-9]+(?:\.[0-9]+)?))(?:@(?P<turn>[0-9]+))?"
+)
 
 
 class FailPointsFault(Refusal):

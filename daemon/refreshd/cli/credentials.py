@@ -114,7 +114,7 @@ def pause(context: typer.Context, credential_id: Id = None, client: Client = Non
 
 
 def resume(context: typer.Context, credential_id: Id = None, client: Client = None) -> None:
-    """Take up again what was paused. With --client a grant storm ends too: its refusals are believed from now on."""
+    """Take up again what was paused. With --client, in a grant storm: end that, its refusals are believed from now on."""
     _switch(context, credential_id, client, "resume")
 
 
@@ -135,7 +135,9 @@ def adopt(
 
     Only for a store that is known to be the right one: never after starting from a backup that a live daemon has outrun.
     """
-    chosen = None if every and credential_id is None and client is None else selection(credential_id, client)
+    if every and (credential_id is not None or client is not None):
+        raise Usage("--all stands alone")
+    chosen = None if every else selection(credential_id, client)
     settings = load_settings(context).settings
     with store_of(settings) as opened:
         adopted = opened.inventory.adopt(chosen, now=now())
@@ -144,6 +146,10 @@ def adopt(
     if not adopted and not every:
         raise Failed("nothing of that is held; `refreshd list --status held` shows what is")
     typer.echo(f"{adopted} adopted")
+    if every:
+        typer.echo(
+            "for the next 10 minutes the daemon takes over another store's keys in Redis, if it finds any", err=True
+        )
 
 
 def _switch(context: typer.Context, credential_id: str | None, client: str | None, verb: str) -> None:
@@ -158,9 +164,13 @@ def _switch(context: typer.Context, credential_id: str | None, client: str | Non
                 else f"client {client!r} has no credentials"
             )
         act = {"pause": inventory.pause, "resume": inventory.resume, "remove": inventory.remove}[verb]
-        changed = act(chosen, now=now())
         if verb == "resume" and client is not None and inventory.end_storm(client, now=now()):
-            typer.echo(f"the grant storm of {client} is over", err=True)
+            typer.echo(
+                f"the grant storm of {client} is over. What is paused stays paused; say it again to resume that",
+                err=True,
+            )
+            return
+        changed = act(chosen, now=now())
     done = {"pause": "paused", "resume": "resumed", "remove": "removed"}[verb]
     typer.echo(f"{changed} {done}")
 

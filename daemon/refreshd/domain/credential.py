@@ -48,15 +48,21 @@ class Reason(StrEnum):
 
 
 class Lane(IntEnum):
-    """Order of work (protocol §4): answers in doubt first, logins close to their end next, confirmations of a refusal last."""
+    """Order of work (protocol §4): answers in doubt first, logins close to their end next, confirmations of a refusal last.
+
+    `UNDATED`: no access token is known that could still be kept alive.
+    """
 
     IN_DOUBT = 0
     ENDING = 1
     ORDINARY = 2
-    RETRYING = 3
-    CONFIRMING = 4
+    UNDATED = 3
+    RETRYING = 4
+    CONFIRMING = 5
 
 
+FIRST_FAILURES = 2
+"""What has failed more often goes first no more: it takes its share with the other repetitions, or it would keep all others out."""
 ENDING = timedelta(days=1)
 """A refresh token that ends within this time of its next use is refreshed before others: missed, it costs a person."""
 
@@ -106,11 +112,14 @@ def lane_of(credential: Credential) -> Lane:
     """Where it stands in the order of work."""
     if credential.rejections:
         return Lane.CONFIRMING
-    if credential.in_doubt:
-        return Lane.IN_DOUBT
-    if is_ending(credential.relogin_by, credential.next_attempt_at):
-        return Lane.ENDING
-    return Lane.RETRYING if credential.failures else Lane.ORDINARY
+    if credential.failures <= FIRST_FAILURES:
+        if credential.in_doubt:
+            return Lane.IN_DOUBT
+        if is_ending(credential.relogin_by, credential.next_attempt_at):
+            return Lane.ENDING
+    if credential.failures:
+        return Lane.RETRYING
+    return Lane.ORDINARY if credential.expires_at else Lane.UNDATED
 
 
 def is_ending(relogin_by: datetime | None, next_attempt_at: datetime | None) -> bool:

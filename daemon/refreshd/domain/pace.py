@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from refreshd.domain.outcome import Deferred, Outcome, Refreshed, Rejected, Uncertain
 
 OUTAGE_AFTER = 5
+SEVERAL = 3
 SLOWEST = 0.1
 DOUBLE_AFTER = 10.0
 
@@ -24,10 +25,14 @@ def slowed(at: float) -> Pace:
 
 
 def learn(pace: Pace, outcome: Outcome, *, at: float) -> Pace:
-    """Count failures that are the provider's; the first success after an outage begins a slow start, an error prolongs one."""
+    """Count failures that are the provider's: the first answer after an outage begins a slow start, several in a row prolong one.
+
+    A single one does not: at hundreds a second there is one in any ten seconds.
+    """
     match outcome:
         case Deferred() | Uncertain(shared=False):
-            return replace(now_at(pace, at), raised_at=at, failures=pace.failures + 1)
+            found = replace(now_at(pace, at), failures=pace.failures + 1)
+            return replace(found, raised_at=at) if found.failures >= SEVERAL else found
         case Refreshed() | Rejected() if pace.failures >= OUTAGE_AFTER:
             return slowed(at)
         case Refreshed() | Rejected():

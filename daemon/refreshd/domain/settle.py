@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from refreshd.domain import policy as rules
-from refreshd.domain.credential import AccessToken, Credential, Health, Reason, lane_of
+from refreshd.domain.credential import FIRST_FAILURES, AccessToken, Credential, Health, Reason, lane_of
 from refreshd.domain.events import (
     CredentialRefreshed,
     Event,
@@ -113,7 +113,7 @@ def _decide(
         case Refreshed():
             return _refresh_token_only(seen, outcome, policy, sent_at=sent_at, now=now, draw=draw)
         case Deferred():
-            return _deferred(seen, outcome, now=now, draw=draw)
+            return _deferred(seen, outcome, policy, now=now, draw=draw)
         case Uncertain():
             return _uncertain(seen, outcome, policy, now=now, draw=draw)
         case Rejected():
@@ -234,8 +234,10 @@ def _refresh_token_only(
     )
 
 
-def _deferred(seen: Credential, outcome: Deferred, *, now: datetime, draw: float) -> Transition:
+def _deferred(seen: Credential, outcome: Deferred, policy: RefreshPolicy, *, now: datetime, draw: float) -> Transition:
     wait = rules.backoff(seen.failures, now=now, expires_at=seen.expires_at, draw=draw)
+    if seen.in_doubt and not policy.settle_delay and seen.failures <= FIRST_FAILURES:
+        wait = rules.BACKOFF_FLOOR  # the grace is running
     if outcome.retry_after is not None:
         wait = max(wait, outcome.retry_after)
     after = _laned(replace(seen, failures=seen.failures + 1, next_attempt_at=now + wait))
@@ -256,13 +258,15 @@ def _uncertain(
 ) -> Transition:
     """Doubt: the same token is presented again, but not before our own late request must have died (protocol R8)."""
     wait = rules.BACKOFF_FLOOR if not policy.settle_delay else timedelta(0)  # within a grace every second counts
-    if seen.failures:
+    if (
+        seen.in_doubt and seen.failures
+    ):  # only a doubt that is repeated backs off; earlier deferrals are no reason to wait
         wait = rules.backoff(seen.failures, now=now, expires_at=seen.expires_at, draw=draw)
     after = _laned(
         replace(
             seen,
             in_doubt=True,
-            failures=seen.failures + 1,
+            failures=seen.failures + 1 if seen.in_doubt else 1,
             next_attempt_at=now + policy.settle_delay + wait,
         )
     )

@@ -17,7 +17,7 @@ SHARE = 0.02
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusals:
-    """One client's facts: how many credentials it has, how many were refused without a doubt of ours since `since`.
+    """One client's facts: how many credentials it has, how many were refused within `WINDOW` without a doubt of ours.
 
     `began_at`: when the storm under way began. `counts_from`: refusals before do not count; in the future after a storm
     was ended by an operator or by its age, so that it does not begin anew from the same refusals.

@@ -66,10 +66,11 @@ class Announced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counters:
-    """What is published of one credential."""
+    """What is published of one credential, and since when."""
 
     generation: int
     revision: int
+    updated_at: datetime | None = None
 
 
 class Publisher(Protocol):

@@ -98,8 +98,11 @@ class Store(Protocol):
         """Give back a claim of which nothing was sent."""
         ...
 
-    async def hold(self, attempt: Attempt, found: Counters, *, now: datetime) -> CredentialHeld:
-        """Set a credential aside whose published counters are ahead of ours (protocol R11); they become the row's."""
+    async def hold(self, attempt: Attempt, found: Counters, *, now: datetime) -> CredentialHeld | None:
+        """Set a credential aside whose published counters are ahead of ours (protocol R11); they become the row's.
+
+        None: the attempt no longer owns its row.
+        """
         ...
 
     async def rescued(self, attempt: Attempt) -> RescuedToken | None:
@@ -114,8 +117,11 @@ class Store(Protocol):
         """Record that a grant storm began; False when one is under way already."""
         ...
 
-    async def end_storm(self, client: ClientName, *, counts_from: datetime, now: datetime) -> bool:
-        """End the client's grant storm, if there is one, and make its refused credentials due. Refusals count from then on."""
+    async def end_storm(self, client: ClientName, *, counts_from: datetime, now: datetime, anew: bool) -> bool:
+        """End the client's grant storm, if there is one, and make its refused credentials due. Refusals count from then on.
+
+        `anew`: earlier ones are forgotten, so that each is confirmed again before it is believed.
+        """
         ...
 
     async def storms(self) -> frozenset[ClientName]:
@@ -126,11 +132,15 @@ class Store(Protocol):
         """Move every instant of the schedule: the wall clock jumped by that much (protocol R13)."""
         ...
 
-    async def take_keys(self) -> bool:
-        """Whether an operator let us take over another store's keys in Redis; says so once."""
+    async def may_take_keys(self, *, now: datetime) -> bool:
+        """Whether an operator lately let us take over another store's keys in Redis, and that is not done yet."""
         ...
 
-    async def lift(self, found: Mapping[CredentialId, Counters]) -> None:
+    async def keys_taken(self) -> None:
+        """All counters are above those that were found: the permission is spent."""
+        ...
+
+    async def lift(self, found: Mapping[CredentialId, Counters], *, now: datetime) -> None:
         """Raise counters above what other rows of the same ids had published."""
         ...
 

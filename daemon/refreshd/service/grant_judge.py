@@ -39,7 +39,7 @@ class GrantJudge:
         if not (transition.has_tokens and before.rejections and transition.adopts is None):
             return
         try:
-            await self._end(before.client, "refreshed", counts_from=self._clock.now())
+            await self._end(before.client, "refreshed", counts_from=self._clock.now(), anew=True)
         except StoreUnavailable as exc:  # the next such success ends it
             self._observer.on_event(StoreFailed(doing="end_storm", error=str(exc)))
 
@@ -57,9 +57,9 @@ class GrantJudge:
                     )
                 return True
             case Weather.OVER:
-                await self._end(client, "a_day_old", counts_from=now + LONGEST)
+                await self._end(client, "a_day_old", counts_from=now + LONGEST, anew=False)
                 return False
 
-    async def _end(self, client: ClientName, cause: str, *, counts_from: datetime) -> None:
-        if await self._store.end_storm(client, counts_from=counts_from, now=self._clock.now()):
+    async def _end(self, client: ClientName, cause: str, *, counts_from: datetime, anew: bool) -> None:
+        if await self._store.end_storm(client, counts_from=counts_from, now=self._clock.now(), anew=anew):
             self._observer.on_event(GrantStormEnded(client=client, cause=cause))

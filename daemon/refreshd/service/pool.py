@@ -3,7 +3,6 @@
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 
 from refreshd.domain.credential import AttemptId, CredentialId
 from refreshd.domain.events import TaskCrashed
@@ -39,9 +38,9 @@ class Pool:
             self._run(attempt, claimed_at), name=f"refresh {attempt.credential.id}"
         )
 
-    def holding(self, now: datetime) -> frozenset[CredentialId]:
-        """Rows whose lease ran out while this process still works on them: nobody here may claim them again."""
-        return frozenset(one.credential.id for one in self._attempts.values() if one.lease_until <= now)
+    def holding(self) -> frozenset[CredentialId]:
+        """Rows that this process works on: nobody here may claim them again, whatever the clock says of their lease."""
+        return frozenset(one.credential.id for one in self._attempts.values())
 
     async def drained(self) -> None:
         """Return when nothing is under way any more."""

@@ -116,7 +116,7 @@ class Publication:
         if self._foreign is not None and not due:
             return False
         self._checked_at = now
-        taking = self._foreign is not None and await self._store.take_keys()
+        taking = await self._store.may_take_keys(now=self._clock.now())
         announced = await self._publisher.announce(take=taking)
         if not announced.written:
             self._stay_away(announced.found_store or "")
@@ -154,13 +154,15 @@ class Publication:
                 replace(one, events=()) for one in page if one.status is not Status.REMOVED or one.updated_at > oldest
             ]
             await self._publish(due, pending=False)
-        self._taking = self._taking and self._republishing
+        if self._taking and not self._republishing:
+            self._taking = False
+            await self._store.keys_taken()
 
     async def _lifted(self, page: Sequence[Snapshot]) -> Sequence[Snapshot]:
         """Raise our counters above those of the keys that we take over; what was raised is pending, and shown as that."""
         found = await self._publisher.published([one.id for one in page])
         ahead = {one.id: found[one.id] for one in page if one.id in found and found[one.id].revision >= one.revision}
-        await self._store.lift(ahead)
+        await self._store.lift(ahead, now=self._clock.now())
         self.wake()
         return [one for one in page if one.id not in ahead]
 

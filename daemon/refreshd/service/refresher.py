@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from refreshd.domain.client import Client
-from refreshd.domain.credential import ClientName
+from refreshd.domain.credential import ClientName, lane_of
 from refreshd.domain.events import (
     AnswerDropped,
     AttemptReleased,
@@ -48,6 +48,7 @@ class Registration:
 class Refresher:
     """Presents refresh tokens.
 
+    `clock_trusted`: whether an age in days is one; a wrong clock must not prove for ever that logins slide.
     `storing` counts answers on their way into the store, `unpersisted` those that it has refused so far (protocol R6).
     """
 
@@ -64,6 +65,7 @@ class Refresher:
         judge: GrantJudge,
         draw: Callable[[], float],
         on_commit: Callable[[], None],
+        clock_trusted: Callable[[], bool] = lambda: True,
         reached: Reached = unobserved,
     ) -> None:
         self._registrations = dict(registrations)
@@ -76,6 +78,7 @@ class Refresher:
         self._judge = judge
         self._draw = draw
         self._on_commit = on_commit
+        self._clock_trusted = clock_trusted
         self._reached = reached
         self._short_lived: set[ClientName] = set()
         self.storing = 0
@@ -128,7 +131,8 @@ class Refresher:
             return settle(before, outcome, policy, sent_at=sent_at, now=now, draw=draw, storm=storm)
         answer, answered_at = as_answer(rescued, now=now)
         adopted = settle(before, answer, policy, sent_at=answered_at, now=now, draw=draw)
-        return replace(adopted, adopts=rescued.id)
+        after = replace(adopted.after, next_attempt_at=now)  # nobody has tried it yet
+        return replace(adopted, adopts=rescued.id, after=replace(after, lane=lane_of(after)))
 
     def _may_send(self, policy: RefreshPolicy, claimed_at: float, began: float) -> bool:
         """The last look before the first byte: no drain began, and the lease still covers the request and its commit.
@@ -206,7 +210,7 @@ class Refresher:
                 self._observer.on_event(transition.event)
                 await self._judge.committed(before, transition)
                 self._warn_of_short_life(transition, one)
-                if transition.proves_sliding:
+                if transition.proves_sliding and self._clock_trusted():
                     await self._prove_sliding(transition, one)
             case None:
                 pass

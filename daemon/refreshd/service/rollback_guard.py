@@ -5,12 +5,15 @@ published generation is looked at. An outage of Redis lets it pass: that is the 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
+from refreshd.domain.credential import CredentialId
+from refreshd.domain.events import StoreFailed
 from refreshd.ports.clock import Clock
 from refreshd.ports.observer import Observer
-from refreshd.ports.publisher import Publisher, PublisherUnavailable
-from refreshd.ports.store import Attempt, Store
+from refreshd.ports.publisher import Counters, Publisher, PublisherUnavailable
+from refreshd.ports.store import Attempt, Store, StoreUnavailable
 
 PATIENCE = 1.0
 REST = 5.0
@@ -27,28 +30,54 @@ class RollbackGuard:
         self._started_at = clock.now()
         self._rests_until = 0.0
 
+    def moved(self, by: timedelta) -> None:
+        """The schedule was moved with the wall clock; what was tried before the start is so still."""
+        self._started_at += by
+
     async def sift(self, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
         """Those that may be sent; credentials that are behind what is published are held."""
-        unproven = [one for one in attempts if self._is_first(one)]
-        if not unproven or self._clock.monotonic() < self._rests_until:
+        found = await self._published([one for one in attempts if self._is_first(one)])
+        behind = {one.id: found[one.credential.id] for one in attempts if _is_behind(one, found)}
+        if not behind:
             return attempts
-        try:
-            async with asyncio.timeout(PATIENCE):
-                found = await self._publisher.published([one.credential.id for one in unproven])
-        except (PublisherUnavailable, TimeoutError):
-            self._rests_until = self._clock.monotonic() + REST
+        now = self._clock.now()
+        if await self._store.may_take_keys(now=now):  # what is there was another store's; it is being taken over
             return attempts
-        behind = {
-            one.id
-            for one in unproven
-            if one.credential.id in found and found[one.credential.id].generation > one.credential.generation
-        }
         for one in attempts:
             if one.id in behind:
-                held = await self._store.hold(one, found[one.credential.id], now=self._clock.now())
-                self._observer.on_event(held)
+                await self._hold(one, behind[one.id], now)
         return [one for one in attempts if one.id not in behind]
+
+    async def _published(self, attempts: Sequence[Attempt]) -> Mapping[CredentialId, Counters]:
+        if not attempts or self._clock.monotonic() < self._rests_until:
+            return {}
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await self._publisher.published([one.credential.id for one in attempts])
+        except (PublisherUnavailable, TimeoutError):
+            self._rests_until = self._clock.monotonic() + REST
+            return {}
+
+    async def _hold(self, attempt: Attempt, found: Counters, now: datetime) -> None:
+        """A store that fails leaves this attempt to its lease; the others must not wait for that."""
+        try:
+            held = await self._store.hold(attempt, found, now=now)
+        except StoreUnavailable as exc:
+            self._observer.on_event(StoreFailed(doing="hold", error=str(exc)))
+            return
+        if held is not None:
+            self._observer.on_event(held)
 
     def _is_first(self, attempt: Attempt) -> bool:
         last = attempt.credential.attempted_at
-        return last is None or last < self._started_at
+        return last is None or last <= self._started_at
+
+
+def _is_behind(attempt: Attempt, found: Mapping[CredentialId, Counters]) -> bool:
+    """Not a login that is newer than what is published: a person has just handed us its token."""
+    one = attempt.credential
+    there = found.get(one.id)
+    if there is None or there.generation <= one.generation:
+        return False
+    fresh = one.attempted_at is None and there.updated_at is not None and one.login_at > there.updated_at
+    return not fresh

@@ -73,18 +73,19 @@ class Scanner:
     async def scan(self) -> None:
         """One round. A store that does not answer is told of and tried again at the next tick."""
         self._event.clear()
-        capacity = self._throttle.capacity()
-        room = min(self._pool.free, sum(one.count for one in capacity.values()))
-        claimed_at = self._clock.boottime()
-        if self._blocked():  # an answer waits for a failing store: its row must not be claimed again
-            self._health.scanned(store_answered=False)
-            return
-        if room <= 0:
-            self._finished(0)
-            return
         try:
             await self._timekeeper.look()
+            capacity = self._throttle.capacity()
+            if self._blocked():  # an answer waits for a failing store: its row must not be claimed again
+                self._health.scanned(store_answered=False)
+                return
+            if min(self._pool.free, sum(one.count for one in capacity.values())) <= 0:
+                self._finished(0)
+                return
+            claimed_at = self._clock.boottime()
             claims = await self._claim(capacity)
+            for event in claims.held:
+                self._observer.on_event(event)
             attempts = await self._guard.sift(claims.attempts)
         except StoreUnavailable as exc:
             self._more = frozenset()
@@ -94,8 +95,6 @@ class Scanner:
         for attempt in attempts:
             self._throttle.started(attempt.credential.client, repeats=attempt.credential.failures > 0)
             self._pool.start(attempt, claimed_at=claimed_at)
-        for event in claims.held:
-            self._observer.on_event(event)
         asked = {client for client, one in capacity.items() if one.count > 0}
         self._more = (self._more - asked) | claims.more  # who could not be asked now still waits
         self._finished(len(attempts))
@@ -107,7 +106,7 @@ class Scanner:
     async def _claim(self, capacity: Mapping[ClientName, Capacity]) -> Claims:
         now = self._clock.now()
         return await self._store.claim_due(
-            now=now, capacity=capacity, total=self._pool.free, holding=self._pool.holding(now)
+            now=now, capacity=capacity, total=self._pool.free, holding=self._pool.holding()
         )
 
     async def _pause(self) -> None:

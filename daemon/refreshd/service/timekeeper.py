@@ -1,7 +1,10 @@
-"""Notices when the wall clock jumps while we run, and moves the schedule with it (protocol R13).
+"""Notices when the wall clock jumps while we run (protocol R13).
 
 Measured against the clock that goes on while the machine sleeps, so waking up is no jump. A clock that is slewed moves by
 milliseconds between two looks and is followed in silence.
+
+A jump back would let nothing come due until the clock has caught up: the schedule moves back with it. A jump forward is believed:
+most often a virtual machine was paused, and its tokens have aged; what is due at once is let go slowly.
 """
 
 from collections.abc import Callable
@@ -16,24 +19,44 @@ STEP = timedelta(seconds=5)
 
 
 class Timekeeper:
-    """`look` is called once a round, before what is due by the wall clock. `on_step`: what is published must be shown anew."""
+    """`look` is called once a round, before what is due by the wall clock.
 
-    def __init__(self, *, store: Store, observer: Observer, clock: Clock, on_step: Callable[[], None]) -> None:
+    `on_back` and `on_ahead` are called with the length of a jump. `trusted`: no jump ahead was seen, so that an age in days is one.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        observer: Observer,
+        clock: Clock,
+        on_back: Callable[[timedelta], None],
+        on_ahead: Callable[[timedelta], None],
+    ) -> None:
         self._store = store
         self._observer = observer
         self._clock = clock
-        self._on_step = on_step
+        self._on_back = on_back
+        self._on_ahead = on_ahead
         self._origin = self._start_of_time()
+        self.trusted = True
 
     async def look(self) -> None:
         """Raises `StoreUnavailable`, and sees the same jump again at the next look."""
         origin = self._start_of_time()
         jumped = origin - self._origin
-        if abs(jumped) >= STEP:
+        if jumped <= -STEP:
             await self._store.shift(jumped)
-            self._observer.on_event(ClockStepped(by=jumped, now=self._clock.now(), schedule_moved=True))
-            self._on_step()
+            self._tell(jumped)
+            self._on_back(jumped)
+        elif jumped >= STEP:
+            self.trusted = False
+            self._tell(jumped)
+            self._on_ahead(jumped)
         self._origin = origin
+
+    def _tell(self, jumped: timedelta) -> None:
+        self._observer.on_event(ClockStepped(by=jumped, now=self._clock.now(), schedule_moved=jumped < timedelta(0)))
 
     def _start_of_time(self) -> datetime:
         """What the wall clock says of the instant at which boottime was 0."""

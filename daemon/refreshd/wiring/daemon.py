@@ -29,6 +29,7 @@ from refreshd.ports.observer import Observer
 from refreshd.ports.store import Store
 from refreshd.service.refresher import Registration
 from refreshd.service.supervisor import Supervisor
+from refreshd.service.timekeeper import STEP
 from refreshd.wiring.registrations import limits_of, registrations
 from refreshd.wiring.services import Measures, Ports, assemble
 from refreshd.wiring.store import OpenStore
@@ -81,6 +82,7 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
             )
         )
         ticker = ApschedulerTicker()
+        await _check_clock(opened.identity, store, clock, observer)
         services = assemble(
             Ports(
                 store=store,
@@ -120,7 +122,7 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
                 clients=tuple(registered),
             )
         )
-        await _check_clock(opened.identity, store, clock, observer)
+        services.timekeeper.trusted = not _is_ahead(opened.identity, clock)
         if _stopped_long(opened.identity, clock, registered):
             services.throttle.start_slowly("long_stop")
         doubts = await store.recover(
@@ -155,11 +157,18 @@ async def _check_clock(identity: StoreIdentity, store: Store, clock: Clock, obse
     moved, as a long stop looks the same.
     """
     now, last = clock.now(), identity.last_commit_at
-    if last is None or timedelta(0) <= now - last <= CLOCK_AHEAD:
+    if last is None:
         return
-    if now < last:
+    behind = now - last <= -STEP
+    if behind:
         await store.shift(now - last)
-    observer.on_event(ClockStepped(by=now - last, now=now, schedule_moved=now < last))
+    if behind or _is_ahead(identity, clock):
+        observer.on_event(ClockStepped(by=now - last, now=now, schedule_moved=behind))
+
+
+def _is_ahead(identity: StoreIdentity, clock: Clock) -> bool:
+    last = identity.last_commit_at
+    return last is not None and clock.now() - last > CLOCK_AHEAD
 
 
 def _stopped_long(identity: StoreIdentity, clock: Clock, registered: Mapping[ClientName, Registration]) -> bool:

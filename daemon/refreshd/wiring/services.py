@@ -60,6 +60,7 @@ class Services:
     pool: Pool
     scanner: Scanner
     housekeeping: Housekeeping
+    timekeeper: Timekeeper
     supervisor: Supervisor
 
 
@@ -85,6 +86,19 @@ def assemble(
         store_id=measures.store_id,
         reached=ports.reached,
     )
+    guard = RollbackGuard(store=store, publisher=ports.publisher, observer=observer, clock=clock)
+
+    def moved_back(by: timedelta) -> None:
+        guard.moved(by)
+        publication.show_again("clock_stepped")
+
+    timekeeper = Timekeeper(
+        store=store,
+        observer=observer,
+        clock=clock,
+        on_back=moved_back,
+        on_ahead=lambda _by: throttle.start_slowly("clock_stepped"),
+    )
     judge = GrantJudge(store=store, observer=observer, clock=clock)
     refresher = Refresher(
         registered,
@@ -97,6 +111,7 @@ def assemble(
         judge=judge,
         draw=ports.draw,
         on_commit=publication.wake,
+        clock_trusted=lambda: timekeeper.trusted,
         reached=ports.reached,
     )
     pool = Pool(refresher.refresh, size=measures.concurrency, observer=observer, on_free=lambda: scanner.wake())  # noqa: PLW0108 - the scanner is made after its pool
@@ -104,13 +119,8 @@ def assemble(
         store=store,
         pool=pool,
         throttle=throttle,
-        guard=RollbackGuard(store=store, publisher=ports.publisher, observer=observer, clock=clock),
-        timekeeper=Timekeeper(
-            store=store,
-            observer=observer,
-            clock=clock,
-            on_step=lambda: publication.show_again("clock_stepped"),
-        ),
+        guard=guard,
+        timekeeper=timekeeper,
         health=health,
         observer=observer,
         clock=clock,
@@ -144,5 +154,6 @@ def assemble(
         pool=pool,
         scanner=scanner,
         housekeeping=housekeeping,
+        timekeeper=timekeeper,
         supervisor=supervisor,
     )

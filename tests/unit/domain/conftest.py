@@ -1,6 +1,15 @@
 """Hypothesis without wall-clock deadlines (machines differ) and without a database in the checkout."""
 
-from hypothesis import settings
+from hypothesis import HealthCheck, Phase, settings
 
 settings.register_profile("domain", deadline=None, database=None, max_examples=40)
 settings.load_profile("domain")
+
+# `make mutate`: the same examples, but a mutant is killed by a failed property, never by a slow machine, and one failure will do.
+settings.register_profile(
+    "mutation",
+    settings.get_profile("domain"),
+    phases=(Phase.explicit, Phase.generate),
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+)

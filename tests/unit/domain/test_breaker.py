@@ -52,6 +52,23 @@ def test_a_suspended_client_sends_nothing_before_the_probe_and_then_one_request(
     assert allowance(breaker, 0, in_flight=0, now=NOW + MINUTE) == 0
 
 
+def test_the_longest_waits_are_kept_to_the_last_second() -> None:
+    """Five minutes between probes and an hour's `Retry-After` are waits that were asked for, not a clock that stepped."""
+    suspended = after((timedelta(0), BROKEN), (MINUTE, BROKEN), (3 * MINUTE, BROKEN))
+    probes = [open_at(suspended, NOW + 3 * MINUTE + wait) for wait in (timedelta(0), 5 * MINUTE - SECOND, 5 * MINUTE)]
+    assert probes == [0, 0, 1]
+    throttled = after((timedelta(0), Deferred(code="http_429", throttled=True, retry_after=HOUR)))
+    assert [open_at(throttled, NOW + wait) for wait in (timedelta(0), HOUR - SECOND, HOUR)] == [0, 0, 16]
+
+
+def test_late_answers_do_not_lengthen_the_longest_suspension() -> None:
+    """Whatever was sent before the probe is due is an echo of the same fault."""
+    suspended = after((timedelta(0), BROKEN), (MINUTE, BROKEN), (3 * MINUTE, BROKEN))
+    for sent in (timedelta(0), MINUTE, 4 * MINUTE):
+        late = NOW + 3 * MINUTE + sent
+        assert observe(suspended, BROKEN, sent_at=late, now=late + MINUTE) == suspended
+
+
 def test_late_answers_from_before_the_suspension_do_not_lengthen_it() -> None:
     """Sixteen requests in flight that all fail are one fault, not sixteen."""
     first = observe(Breaker(), BROKEN, sent_at=NOW, now=NOW)

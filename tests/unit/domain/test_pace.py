@@ -28,6 +28,12 @@ def test_it_begins_at_a_tenth_and_doubles_every_ten_seconds(seconds: float, shar
     assert share == now_at(slowed(5.0), 5.0 + seconds).share == now_at(often, 5.0 + seconds).share
 
 
+@pytest.mark.parametrize("at", [0.0, 10.0, 1e9])
+def test_a_client_at_its_whole_rate_is_left_alone(at: float) -> None:
+    """Time changes nothing of what was never slowed."""
+    assert Pace() == now_at(Pace(), at)
+
+
 @pytest.mark.parametrize("proof", [success(), REFUSED])
 def test_the_first_answer_after_an_outage_begins_it(proof: Outcome) -> None:
     """While the provider is down, back-off rules; the herd comes when it is back."""
@@ -42,10 +48,11 @@ def test_a_few_failures_are_no_outage() -> None:
     assert (1.0, 0) == (pace.share, pace.failures)
 
 
-def test_an_error_prolongs_it() -> None:
-    """Ten seconds without an error, counted from the last one."""
-    pace = after(Deferred(code="http_429"), pace=slowed(100.0), at=108.0)
-    assert (0.1, 0.1, 0.2) == tuple(now_at(pace, at).share for at in (110.0, 117.9, 118.0))
+@pytest.mark.parametrize(("errors", "shares"), [(2, (0.2, 0.2)), (3, (0.1, 0.2))])
+def test_several_errors_in_a_row_prolong_it(errors: int, shares: tuple[float, float]) -> None:
+    """Ten seconds from the last of them; but a single one must not, or at hundreds a second it would never end."""
+    pace = after(*[Deferred(code="http_429")] * errors, pace=slowed(100.0), at=108.0)
+    assert shares == (now_at(pace, 110.0).share, now_at(pace, 118.0).share)
 
 
 @pytest.mark.parametrize(

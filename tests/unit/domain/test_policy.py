@@ -68,6 +68,11 @@ def test_the_margin_shrinks_with_short_lives_but_never_below_two_scans(
         assert margin <= lifetime / 2
 
 
+def test_the_whole_margin_is_for_lives_of_more_than_twice_its_length() -> None:
+    """Five minutes of eleven, but a third of ten: a token is not refreshed in the first half of its life."""
+    assert [rules.margin(policy(), life * MINUTE) for life in (11, 10)] == [5 * MINUTE, 10 * MINUTE / 3]
+
+
 def test_the_demos_twenty_second_tokens_get_most_of_their_life() -> None:
     """A third of a short life is margin: 20 s tokens are refreshed after 13 s, 2 s tokens at once."""
     short = [rules.margin(policy(), life * SECOND) for life in (20, 2)]
@@ -93,6 +98,11 @@ def test_back_off_doubles_from_five_seconds_to_ten_minutes() -> None:
     assert waits == [2.5, 5, 10, 160, 300, 300]
 
 
+def test_a_token_that_has_just_ended_hurries_nobody() -> None:
+    """With nothing left to save, back-off is the ordinary one: a quarter of nothing would be a hammer."""
+    assert rules.backoff(6, now=NOW, expires_at=NOW, draw=0.5) == 160 * SECOND
+
+
 @given(
     grace=seconds(SECOND, 10 * MINUTE),
     timeout=seconds(SECOND, 5 * MINUTE),
@@ -108,6 +118,24 @@ def test_without_a_grace_the_request_is_patient() -> None:
     """No grace: the whole deadline, then settling, so our own late request is not taken for theft (R8)."""
     timing = rules.request_timing(ZERO, request_timeout=90 * SECOND, settle_delay=MINUTE)
     assert timing == (90 * SECOND, MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("grace", "share"),
+    [(0, 10), (600, 10), (36, 10), (35, 9), (28, 2), (27, 1), (26, 1), (5, 1)],
+)
+def test_a_commit_takes_no_longer_than_lets_the_lease_end_inside_the_grace(grace: int, share: int) -> None:
+    """A replica that takes over after the lease still finds its token forgiven (R8); a commit has a second at least."""
+    assert rules.commit_share(grace * SECOND, 10 * SECOND, request_timeout=20 * SECOND) == share * SECOND
+
+
+@given(grace=seconds(MINUTE / 2, 10 * MINUTE), configured=seconds(SECOND, MINUTE))
+def test_with_a_grace_the_lease_ends_before_it(grace: timedelta, configured: timedelta) -> None:
+    """From half a minute on: deadline, commit and slack together stay below the grace (R8)."""
+    deadline, settle = rules.request_timing(grace, request_timeout=90 * SECOND, settle_delay=MINUTE)
+    commit = rules.commit_share(grace, configured, request_timeout=deadline)
+    assert deadline + settle + commit + rules.LEASE_SLACK < grace
+    assert SECOND <= commit <= configured
 
 
 @given(policy=policies)
@@ -131,6 +159,13 @@ def test_how_long_to_wait_before_a_refusal_is_confirmed() -> None:
     assert fast == [40.5 * SECOND, 45 * SECOND, 49.5 * SECOND]
     assert slow == [MINUTE, 5 * MINUTE, 15 * MINUTE]
     assert slowest == [5 * MINUTE, 20 * MINUTE, 80 * MINUTE, 320 * MINUTE, 6 * HOUR, 6 * HOUR]
+
+
+def test_in_a_storm_the_refused_are_asked_again_ever_more_slowly() -> None:
+    """5, 10, 20, then every 30 minutes, a tenth sooner or later so that they do not come all at once."""
+    waits = [rules.storm_wait(rejections, draw=0.5) for rejections in (1, 2, 3, 4, 5, 10_000)]
+    assert waits == [5 * MINUTE, 5 * MINUTE, 10 * MINUTE, 20 * MINUTE, 30 * MINUTE, 30 * MINUTE]
+    assert [rules.storm_wait(10, draw=draw) for draw in (0, 1)] == [27 * MINUTE, 33 * MINUTE]
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,13 @@ def test_a_living_access_token_keeps_its_dates() -> None:
     assert answer.access is not None
     assert (sent, HOUR, Secret("access")) == (sent_at, answer.access.expires_in, answer.access.value)
     assert (Secret("refresh"), "offline") == (answer.refresh_token, answer.scope)
+    assert "bearer" == answer.access.token_type
+
+
+def test_the_history_says_where_it_came_from() -> None:
+    """An operator who reads the row sees that a token was taken up again, not that the provider was asked."""
+    answer, _ = as_answer(rescued(None), now=NOW)
+    assert "rescued_token" == answer.code
 
 
 @pytest.mark.parametrize("age", [HOUR, 2 * HOUR])

@@ -1,6 +1,6 @@
 """The state machine keeps its promises for every credential and every outcome."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -11,6 +11,7 @@ from refreshd.domain import policy as rules
 from refreshd.domain.credential import Credential, Health, Lane, Reason
 from refreshd.domain.events import (
     CredentialRefreshed,
+    Event,
     HealingFailed,
     RefreshRejected,
     RefreshTokenOnly,
@@ -23,6 +24,7 @@ from refreshd.domain.outcome import (
     Deferred,
     Misconfigured,
     Outcome,
+    Phase,
     Refreshed,
     Rejected,
     Uncertain,
@@ -30,7 +32,8 @@ from refreshd.domain.outcome import (
 )
 from refreshd.domain.policy import LifetimeFrom, RefreshPolicy
 from refreshd.domain.secret import Secret
-from refreshd.domain.settle import Transition, settle
+from refreshd.domain.settle import ALL_WARNINGS, Transition, settle, would_condemn
+from tests.unit.domain import states
 from tests.unit.domain.strategies import (
     DAY,
     HOUR,
@@ -132,6 +135,12 @@ class TestTokens:
         assert transition.access.expires_at == transition.after.expires_at == NOW - 80 * SECOND + HOUR
         assert transition.after.next_attempt_at == transition.after.refresh_at == NOW - 80 * SECOND + 55 * MINUTE
 
+    def test_what_came_is_what_is_published(self) -> None:
+        """Consumers send the token as the provider gave it, under the type it was given."""
+        access = apply(credential(), refreshed()).access
+        assert access is not None
+        assert (access.value, access.token_type) == (Secret("access"), "bearer")
+
     def test_an_unstated_life_is_the_providers_default(self) -> None:
         """`expires_in` is optional (RFC 6749 §5.1); a token without it is still published."""
         assert apply(credential(), refreshed(expires_in=None)).after.expires_at == SENT + policy().access_lifetime
@@ -168,6 +177,11 @@ class TestRefreshTokenOnly:
         assert (transition.visible, transition.stream) == (True, ())
         assert isinstance(transition.event, RefreshTokenOnly)
 
+    def test_the_access_token_is_asked_for_while_the_old_one_lives(self) -> None:
+        """No more than a quarter of what is left: a provider that stumbles once costs nobody a token."""
+        transition = apply(credential(failures=9, expires_at=NOW + 40 * SECOND), refreshed(access=False))
+        assert transition.after.next_attempt_at == NOW + 5 * SECOND
+
     def test_a_narrowed_scope_is_kept_for_the_next_request(self) -> None:
         """The next request asks for what was granted last, or it would be refused for its scope."""
         transition = apply(credential(), refreshed(access=False, scope="offline"))
@@ -186,7 +200,8 @@ class TestRefreshTokenOnly:
         """Nothing came that was not known before, so nothing is counted as a token change."""
         transition = apply(credential(), refreshed(access=False, refresh_token=None))
         after = transition.after
-        assert (after.in_doubt, after.generation, after.last_outcome) == (True, 1, "uncertain")
+        assert (after.in_doubt, after.generation) == (True, 1)
+        assert (after.last_outcome, after.last_code) == ("uncertain", "ok")
         assert isinstance(transition.event, RefreshUncertain)
 
 
@@ -212,7 +227,7 @@ class TestDoubt:
         longest = rules.backoff(before.failures, now=NOW, expires_at=before.expires_at, draw=1)
         assert timedelta(0) <= wait <= longest
         assert rule.settle_delay + wait >= SECOND
-        assert after.failures == before.failures + 1
+        assert after.failures == (before.failures + 1 if before.in_doubt else 1)
 
     def test_the_first_repeat_comes_right_after_settling(self) -> None:
         """One lost answer costs one settle delay, so the repeat still fits before the old token ends (§5)."""
@@ -220,7 +235,10 @@ class TestDoubt:
 
     def test_further_repeats_back_off_on_top_of_settling(self) -> None:
         """A provider that never answers is not asked every minute for ever."""
-        assert apply(credential(failures=2, expires_at=None), UNANSWERED).after.next_attempt_at == NOW + 70 * SECOND
+        assert (
+            apply(credential(in_doubt=True, failures=2, expires_at=None), UNANSWERED).after.next_attempt_at
+            == NOW + 70 * SECOND
+        )
 
     def test_with_a_grace_the_repeat_comes_within_seconds(self) -> None:
         """No settling where reuse is forgiven: the repeat must fall inside the grace."""
@@ -239,6 +257,11 @@ class TestDoubt:
         ]
         expected = [Lane.IN_DOUBT, Lane.IN_DOUBT, Lane.RETRYING, Lane.ORDINARY, Lane.CONFIRMING, Lane.CONFIRMING]
         assert lanes == expected
+
+    def test_a_login_close_to_its_end_goes_before_ordinary_work(self) -> None:
+        """A token missed costs an hour, a login missed costs a person (protocol §4)."""
+        ending = credential(relogin_by=NOW + HOUR)
+        assert apply(ending, Deferred(code="x")).after.lane == Lane.ENDING
 
     def test_somebody_else_using_our_token_is_told(self) -> None:
         """A concurrency hint is a doubt with a louder voice."""
@@ -370,10 +393,39 @@ class TestRejection:
         """Operators and consumers read a closed list, never a provider's words."""
         assert refuse(credential(), *[code] * 4).reason == reason
 
+    def test_a_refusal_of_the_condemned_counts_for_no_storm(self) -> None:
+        """Ten dead logins tried once more are no outage: only a refusal that would call a person counts (R10)."""
+        once = refuse(credential(), "invalid_grant")
+        condemned = refuse(credential(), "invalid_grant", "invalid_grant")
+        verdicts = [would_condemn(one, rejected(), now=NOW) for one in (credential(), once, condemned)]
+        assert verdicts == [False, True, False]
+
+    def test_in_a_storm_nobody_is_condemned_and_asked_again_ever_more_slowly(self) -> None:
+        """The refusal is counted, said to be one of a storm, and costs neither token nor login (R10)."""
+        before, waits = refuse(credential(in_doubt=True), "invalid_grant"), []
+        for _ in range(4):
+            transition = settle(before, rejected(), policy(), sent_at=SENT, now=NOW, draw=0.5, storm=True)
+            before = transition.after
+            assert (before.health, before.in_doubt, before.condemned_at) == (Health.ACTIVE, True, None)
+            assert (transition.visible, transition.withdraw_access) == (False, False)
+            assert isinstance(transition.event, RefreshRejected)
+            assert transition.event.storm is True
+            assert before.next_attempt_at is not None
+            waits.append(before.next_attempt_at - NOW)
+        assert (before.rejections, waits) == (5, [5 * MINUTE, 10 * MINUTE, 20 * MINUTE, 30 * MINUTE])
+
+    def test_a_storm_does_not_hold_up_a_first_confirmation(self) -> None:
+        """A refusal that would condemn nobody yet is asked again after 45 seconds, in fair weather or foul."""
+        transition = settle(credential(), rejected(), policy(), sent_at=SENT, now=NOW, draw=0.5, storm=True)
+        assert transition.after.next_attempt_at == NOW + 45 * SECOND
+        assert isinstance(transition.event, RefreshRejected)
+        assert transition.event.storm is False
+
     def test_condemnation_withdraws_the_token_and_plans_the_healing(self) -> None:
         """A dead login's token leaves Redis at once, and is tried again after an hour."""
-        transition = apply(refuse(credential(), "invalid_grant"), rejected())
+        transition = apply(refuse(credential(in_doubt=True), "invalid_grant"), rejected())
         after = transition.after
+        assert (after.health, after.reason, after.in_doubt) == (Health.RELOGIN_REQUIRED, Reason.ROTATION_LOST, False)
         assert (transition.withdraw_access, transition.stream) == (True, (StreamEvent.RELOGIN_REQUIRED,))
         assert (after.expires_at, after.issued_at, after.refresh_at) == (None, None, None)
         assert (after.condemned_at, after.next_attempt_at) == (NOW, NOW + HOUR)
@@ -495,7 +547,7 @@ class TestRelogin:
         late = credential(login_at=NOW - 28 * DAY, relogin_step=2)
         transition = apply(late, refreshed())
         assert (transition.after.relogin_by, transition.after.relogin_step) == (NOW + 2 * DAY, 2)
-        assert transition.proves_sliding is False
+        assert (transition.proves_sliding, transition.warnings_left) == (False, 2)
 
     def test_a_sliding_deadline_moves_with_each_rotation_and_takes_warnings_back(self) -> None:
         """A refresh after two warnings begins a new 30 days; the warnings would be given again near its end."""
@@ -521,6 +573,25 @@ class TestRelogin:
         due = credential(login_at=NOW - 30 * DAY)
         transition = settle(due, refreshed(), policy(), sent_at=NOW + sent_after, now=NOW + MINUTE, draw=0)
         assert (transition.proves_sliding, transition.after.relogin_by) == (False, NOW)
+
+    def test_proven_sliding_is_believed_at_once(self) -> None:
+        """The end that was proved counts from the last rotation, even when this success brought no new refresh token."""
+        proven = credential(login_at=NOW - 40 * DAY, rotated_at=NOW - 10 * DAY, relogin_step=3)
+        transition = apply(proven, refreshed(refresh_token=None))
+        assert (transition.proves_sliding, transition.after.relogin_by) == (True, NOW + 20 * DAY)
+
+    @pytest.mark.parametrize("access", [True, False])
+    def test_a_warning_given_while_the_request_was_under_way_is_taken_back(self, *, access: bool) -> None:
+        """The store keeps the smaller of its own count and this one: none after a new 30 days, one of seven days' notice."""
+        sliding = policy(lifetime_from=LifetimeFrom.ROTATION)
+        renewed = apply(credential(), refreshed(access=access), sliding)
+        late = apply(credential(login_at=NOW - 25 * DAY), refreshed(access=access))
+        assert [one.warnings_left for one in (renewed, late)] == [0, 1]
+
+    @pytest.mark.parametrize("outcome", [UNANSWERED, Deferred(code="x"), rejected(), Misconfigured(code="x")])
+    def test_without_tokens_no_warning_is_taken_back(self, outcome: Outcome) -> None:
+        """What brings nothing moves no deadline."""
+        assert apply(credential(relogin_step=2), outcome).warnings_left == ALL_WARNINGS
 
     @pytest.mark.parametrize("reading", list(LifetimeFrom))
     def test_a_refresh_token_that_outlives_every_end_is_dated_from_its_last_use(self, reading: LifetimeFrom) -> None:
@@ -555,3 +626,51 @@ class TestScope:
         transition = apply(credential(), refreshed(scope=granted), policy(required_scope="offline"))
         assert isinstance(transition.event, CredentialRefreshed)
         assert (transition.after.scope, transition.event.anomalies) == (stored, anomalies)
+
+
+class TestTelling:
+    """The event is all that logs, metrics and people get of a transition; it says what the row says."""
+
+    @pytest.mark.parametrize("case", states.CASES)
+    @pytest.mark.parametrize("state", states.STATES)
+    def test_the_event_says_of_whom_it_speaks_and_what_comes_next(self, state: str, case: str) -> None:
+        """An alert that names another row, another generation or another time sends people to the wrong place."""
+        one, before, at = states.CASES[case], states.STATES[state], states.NOW
+        outcome = worded(one.outcome)
+        done = settle(before, outcome, one.policy, sent_at=at, now=at, draw=states.DRAW, storm=one.storm)
+        told, row = facts(done.event), facts(done.after)
+        shared = told.keys() & row.keys()
+        assert {"id", "client", "generation"} <= shared
+        assert {name: told[name] for name in shared} == {name: row[name] for name in shared}
+        assert (told.get("code", outcome.code), told.get("detail", WORDS)) == (outcome.code, WORDS)
+
+    @pytest.mark.parametrize("doubt", [True, False])
+    def test_a_doubt_that_a_success_ends_is_told(self, *, doubt: bool) -> None:
+        """How often a lost answer was made good is the measure of R7."""
+        event = apply(credential(in_doubt=doubt), refreshed()).event
+        assert isinstance(event, CredentialRefreshed)
+        assert event.doubt_resolved is doubt
+
+    @pytest.mark.parametrize("phase", Phase)
+    @pytest.mark.parametrize("kind", [Deferred, Uncertain, Misconfigured])
+    def test_how_far_the_request_came_is_kept_as_evidence(
+        self, kind: type[Deferred | Uncertain | Misconfigured], phase: Phase
+    ) -> None:
+        """Whether bytes had left decides who is believed when a provider says it never saw them."""
+        assert apply(credential(), kind(code="x", phase=phase)).phase is phase
+
+    @pytest.mark.parametrize("outcome", [refreshed(), refreshed(access=False), rejected()])
+    def test_tokens_and_refusals_are_answers(self, outcome: Outcome) -> None:
+        """Nobody else can have sent them."""
+        assert apply(credential(), outcome).phase is Phase.ANSWERED
+
+
+WORDS = "what the provider said"
+
+
+def worded(outcome: Outcome) -> Outcome:
+    return outcome if isinstance(outcome, Refreshed) else replace(outcome, detail=WORDS)
+
+
+def facts(one: Event | Credential) -> dict[str, object]:
+    return {field.name: getattr(one, field.name) for field in fields(one)}

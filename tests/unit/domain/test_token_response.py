@@ -24,6 +24,7 @@ from refreshd.domain.token_response import MAX_BODY, Answer, read_answer
 from tests.unit.domain.strategies import DAY, HOUR, MINUTE, NOW, SECOND
 
 FAST, SLOW, SLOWEST = Confirmation.FAST, Confirmation.SLOW, Confirmation.SLOWEST
+IN_HALF_A_MINUTE = "Tue, 03 Nov 2026 12:00:30 GMT"
 HYDRA = {"access_token": "AT", "expires_in": 3599, "refresh_token": "RT", "scope": "offline", "token_type": "bearer"}
 
 
@@ -102,6 +103,12 @@ def test_a_named_error_counts_whatever_the_status(status: int, error: str, expec
 def test_named_deferrals_wait_as_told(status: int, error: str, throttled: object) -> None:
     """A provider that asks for time gets it; one that speaks to the client slows the client."""
     assert brief(read(status, {"error": error}, retry_after="7")) == (Deferred, error, throttled, 7 * SECOND)
+    assert brief(read(status, {"error": error}, retry_after=IN_HALF_A_MINUTE)) == (
+        Deferred,
+        error,
+        throttled,
+        30 * SECOND,
+    )
     assert brief(read(status, {"error": error})) == (Deferred, error, throttled, None)
 
 
@@ -112,6 +119,8 @@ def test_statuses_that_mean_surely_not_processed(status: int, body: object) -> N
     throttled = status == 429
     assert brief(read(status, body)) == (Deferred, f"http_{status}", throttled, None)
     assert brief(read(status, body, retry_after="9")) == (Deferred, f"http_{status}", throttled, 9 * SECOND)
+    dated = read(status, body, retry_after=IN_HALF_A_MINUTE)
+    assert brief(dated) == (Deferred, f"http_{status}", throttled, 30 * SECOND)
 
 
 @pytest.mark.parametrize("body", [b"", b"upstream down", {"error": "Service Unavailable"}])
@@ -192,6 +201,28 @@ def test_the_providers_words_reach_the_detail_and_nothing_else() -> None:
     """Text goes to `detail`, which the adapter scrubs; codes stay a closed list."""
     outcome = read(400, {"error": "weird", "error_description": "a", "error_hint": "b", "hint": 3})
     assert outcome == Rejected(code="unknown_error", confirmation=SLOWEST, detail="weird: a b")
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, "invalid_request"),
+        (400, "invalid_grant"),
+        (400, "invalid_scope"),
+        (401, "invalid_client"),
+        (400, "slow_down"),
+        (400, "server_error"),
+        (400, "computer_says_no"),
+        (404, "Not Found"),
+        (500, "Internal Server Error"),
+        (429, "Too Many Requests"),
+    ],
+)
+def test_whatever_is_made_of_an_error_its_words_go_along(status: int, error: str) -> None:
+    """Who must act reads what the provider said, whichever class it fell into."""
+    outcome = read(status, {"error": error, "error_description": "please retry later"})
+    assert not isinstance(outcome, Refreshed)
+    assert outcome.detail == f"{error}: please retry later"
 
 
 @pytest.mark.parametrize(
@@ -391,6 +422,7 @@ def test_a_refresh_token_beside_an_error_in_a_success_is_stored(error: str) -> N
         (b'{"refresh_token":"A","refresh_token":"B","x":', "B"),
         (b'{"refresh_token":"A","refresh_token":"', "A"),
         (b'{"refresh_token":"A","refresh_token":""', "A"),
+        (b'{"refresh_token":"A","refresh_token":"bad\\escape"', "A"),
         (b'{"refresh_token":"RT","x":' + b"[" * 60_000, "RT"),
         (b'{"x":' + b'{"x":' * 13_000 + b'"refresh_token":"RT"', "RT"),
         (b" " * 2 * MAX_BODY + b'{"refresh_token":"RT"', "RT"),
@@ -430,9 +462,18 @@ def test_how_a_broken_success_is_named() -> None:
     codes = [read(200, body, complete=complete).code for body, complete in ((b"{", True), (b"{", False))]
     codes.append(read(200, b"{" * (MAX_BODY + 1), complete=False).code)
     assert codes == ["unreadable_success", "truncated_success", "oversized_success"]
-    assert success(b'{"refresh_token":"RT",', complete=False).anomalies == ("truncated_success",)
+    cut = success(b'{"refresh_token":"RT",', complete=False)
+    assert (cut.code, cut.anomalies) == ("truncated_success", ("truncated_success",))
     twice = success(b'{"x":{"a":1,"a":1},"y":{"a":1,"a":1},"refresh_token":"RT",')
     assert twice.anomalies == ("duplicate_keys", "unreadable_success")
+
+
+def test_the_limits_are_the_last_that_is_allowed() -> None:
+    """64 KiB is a body and 16 KiB a token; one byte more is not."""
+    codes = [read(200, b"{" * size).code for size in (65_536, 65_537)]
+    assert codes == ["unreadable_success", "oversized_success"]
+    odd = [success({**HYDRA, "refresh_token": "x" * size}).anomalies for size in (16_384, 16_385)]
+    assert odd == [(), ("refresh_token_odd",)]
 
 
 def test_a_whole_object_counts_even_if_the_connection_broke_after_it() -> None:

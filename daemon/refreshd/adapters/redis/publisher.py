@@ -1,10 +1,13 @@
 """`Publisher` on redis-py. Time-outs and retries are ours: a timed-out script may have run, and may run again."""
 
 import asyncio
+import codecs
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, TypeGuard, cast
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -25,9 +28,19 @@ from refreshd.domain.secret import Secret
 from refreshd.ports.clock import Clock
 from refreshd.ports.publisher import Announced, Counters, Published, PublisherUnavailable, Snapshot
 
+
+def _lenient(fault: UnicodeError) -> tuple[str | bytes, int]:
+    """Half a character goes out as it is stored; a byte that is no UTF-8 comes in as a replacement, never as an exception."""
+    if isinstance(fault, UnicodeEncodeError):
+        return codecs.lookup_error("surrogatepass")(fault)
+    return codecs.lookup_error("replace")(fault)
+
+
 CONNECT_TIMEOUT = 1.0
 SOCKET_TIMEOUT = 2.0
 CALL_TIMEOUT = 5.0
+_LENIENT = "refreshd-lenient"
+codecs.register_error(_LENIENT, _lenient)
 _RESULTS = {0: Published.STALE, 1: Published.WRITTEN, 2: Published.SAME}
 
 
@@ -38,7 +51,7 @@ class RedisPublisher:
         self._redis = Redis.from_url(
             url.reveal(),
             decode_responses=True,
-            encoding_errors="surrogatepass",  # one odd token must not fail the whole batch
+            encoding_errors=_LENIENT,  # one odd token or key must not fail the whole batch
             protocol=2,
             socket_connect_timeout=CONNECT_TIMEOUT,
             socket_timeout=SOCKET_TIMEOUT,
@@ -72,7 +85,7 @@ class RedisPublisher:
         async with _reachable(), self._redis.pipeline(transaction=False) as pipe:
             pipe.hget(self._keys.meta, "store_id")
             for name in ids:
-                pipe.hmget(self._keys.status(name), "generation", "revision")
+                pipe.hmget(self._keys.status(name), "generation", "revision", "updated_at")
             owner, *answers = await pipe.execute(raise_on_error=False)
         if owner != self._identity["store_id"]:
             return {}
@@ -141,7 +154,7 @@ async def _reachable() -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(CALL_TIMEOUT):
             yield
-    except (RedisError, OSError) as exc:  # OSError covers time-outs and refused connections
+    except (RedisError, OSError, UnicodeError) as exc:  # OSError covers time-outs and refused connections
         text = str(exc).splitlines()[0] if isinstance(exc, ResponseError) else ""
         raise PublisherUnavailable(f"{type(exc).__name__} {text}".strip()) from None
 
@@ -165,10 +178,22 @@ def _results(answers: Sequence[object], spans: Sequence[int]) -> list[Published]
 def _counters(answer: object) -> Counters | None:
     """None for a key that is not there, not a hash, or not ours to understand."""
     match answer:
-        case [str() as generation, str() as revision] if generation.isdecimal() and revision.isdecimal():
-            return Counters(generation=int(generation), revision=int(revision))
+        case [str() as generation, str() as revision, str() | None as updated_at] if _is_counter(
+            generation
+        ) and _is_counter(revision):
+            dated = datetime.fromtimestamp(int(updated_at), UTC) if _is_instant(updated_at) else None
+            return Counters(generation=int(generation), revision=int(revision), updated_at=dated)
         case _:
             return None
+
+
+def _is_counter(text: str) -> bool:
+    """Beyond 15 digits Lua's numbers are not exact and the database's overflow: somebody else wrote that."""
+    return re.fullmatch(r"[0-9]{1,15}", text) is not None
+
+
+def _is_instant(text: str | None) -> TypeGuard[str]:
+    return text is not None and re.fullmatch(r"[0-9]{1,10}", text) is not None
 
 
 def _refusal(answers: Sequence[object]) -> str:

@@ -45,7 +45,7 @@ class Claimer:
             wanted = min(room.count, total - len(rows))
             taken = self._take(connection, client, room, wanted, now=now, spared=list(spared))
             rows.extend(taken)
-            if len(taken) >= wanted:  # it got all it could take, or nothing was left for it
+            if len(taken) >= wanted:  # also when others had taken all the room
                 more.add(client)
         claims = self._attempts(connection, rows, now, more=frozenset(more))
         self._reached(Step.CLAIM_WRITTEN)
@@ -111,6 +111,7 @@ def _order_of_work(room: Capacity) -> Sequence[tuple[Work, int]]:
         *(((Work.RETRYING, room.retries),) if room.retries > 0 else ()),
         (Work.LIVING, most),
         (Work.ORDINARY, most),
+        (Work.UNDATED, most),
         (Work.RETRYING, most),
         (Work.CONFIRMING, most),
     )

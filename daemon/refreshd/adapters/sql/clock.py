@@ -20,6 +20,7 @@ _MOVED: tuple[tuple[Table, tuple[str, ...]], ...] = (
             "attempted_at",
             "first_rejected_at",
             "condemned_at",
+            "updated_at",
         ),
     ),
     (rescued_token, ("issued_at", "expires_at")),

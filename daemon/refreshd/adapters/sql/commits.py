@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, cast
 
-from sqlalchemy import Connection, CursorResult, select
+from sqlalchemy import Connection, CursorResult, RowMapping, select
 
 from refreshd.adapters.sql import history, rescue, statements
 from refreshd.adapters.sql.rows import RowCodec
@@ -15,6 +15,7 @@ from refreshd.adapters.sql.schema import credential
 from refreshd.adapters.sql.thread import StoreThread
 from refreshd.domain.settle import Transition
 from refreshd.domain.steps import Reached, Step
+from refreshd.ports.sealer import Undecryptable
 from refreshd.ports.store import Attempt, Committed, Conflict, StoreUnavailable
 
 c = credential.c
@@ -91,6 +92,7 @@ class GroupCommit:
         entries = [
             history.log_outcome(one.attempt, one.transition, result, one.now)
             for one, result in zip(answers, results, strict=True)
+            if not (isinstance(result, Conflict) and result.earlier_login)
         ]
         history.write(connection, entries)
         self._reached(Step.COMMIT_WRITTEN)
@@ -113,11 +115,22 @@ class GroupCommit:
             _spend_adopted(connection, one.transition)
             return Committed()
         before = one.attempt.credential
-        family = connection.scalar(select(c.family).where(c.id == before.id, c.removed_at.is_(None)))
-        if family != before.family:
+        stored = connection.execute(
+            select(c.id, c.family, c.generation, c.refresh_token).where(c.id == before.id, c.removed_at.is_(None))
+        )
+        there = stored.mappings().first()
+        if there is None or there["family"] != before.family:
             return Conflict(earlier_login=True)
+        if there["generation"] == before.generation + 1 and self._holds(there, one.transition):
+            return Committed()  # asked again although it had been stored
         rescued = rescue.put_aside(connection, self._codec, one.attempt, one.transition, now=one.now)
         return Conflict(earlier_login=False, rescued=rescued)
+
+    def _holds(self, row: RowMapping, transition: Transition) -> bool:
+        try:
+            return transition.refresh_token == self._codec.refresh_token(row)
+        except Undecryptable:
+            return False
 
 
 def _spend_adopted(connection: Connection, transition: Transition) -> None:

@@ -1,7 +1,7 @@
 """Setting a credential aside until a person has seen to it, and counters that are ahead of ours."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import BigInteger, Connection, RowMapping, bindparam, case, update
@@ -15,6 +15,8 @@ from refreshd.ports.publisher import Counters
 from refreshd.ports.store import Attempt
 
 c = credential.c
+PERMISSION = timedelta(minutes=10)
+"""How long `adopt --all` lets another store's keys be taken over."""
 _HELD: Mapping[str, Any] = {
     **statements.NO_ATTEMPT,
     "health": Health.HELD.value,
@@ -34,12 +36,13 @@ def undecryptable(connection: Connection, row: RowMapping, now: datetime) -> Cre
     return CredentialHeld(id=row["id"], client=row["client"], generation=row["generation"], reason=Reason.UNDECRYPTABLE)
 
 
-def behind(connection: Connection, attempt: Attempt, found: Counters, now: datetime) -> None:
+def behind(connection: Connection, attempt: Attempt, found: Counters, now: datetime) -> CredentialHeld | None:
     """What is published is newer than this row, so its tokens are old ones (protocol R11).
 
     The row takes the counters that it met, so that its status can be shown; its access token, dead by now, is not shown again.
     """
-    connection.execute(
+    before = attempt.credential
+    result = connection.execute(
         update(credential)
         .where(c.id == bindparam("b_id"), c.attempt_id == bindparam("b_attempt_id"))
         .values(
@@ -51,16 +54,19 @@ def behind(connection: Connection, attempt: Attempt, found: Counters, now: datet
             refresh_at=None,
             **_lifted(c.attempt_id.is_not(None)),
         ),
-        {"b_id": attempt.credential.id, "b_attempt_id": attempt.id, "at": now, **_values(found)},
+        {"b_id": before.id, "b_attempt_id": attempt.id, "at": now, **_values(found)},
     )
+    if result.rowcount == 0:
+        return None
+    return CredentialHeld(id=before.id, client=before.client, generation=found.generation, reason=Reason.STORE_BEHIND)
 
 
-def lift(connection: Connection, found: Mapping[CredentialId, Counters]) -> None:
-    """Raise counters above those of another store's keys that an operator has let us take. An open attempt keeps its generation."""
+def lift(connection: Connection, found: Mapping[CredentialId, Counters], now: datetime) -> None:
+    """Raise counters above those met in Redis. An open attempt keeps its generation, which its answer is compared with."""
     statement = update(credential).where(c.id == bindparam("b_id"), c.revision <= _revision())
     connection.execute(
-        statement.values(**_lifted(c.attempt_id.is_(None))),
-        [{"b_id": name, **_values(counters)} for name, counters in found.items()],
+        statement.values(updated_at=bindparam("at", type_=Instant), **_lifted(c.attempt_id.is_(None))),
+        [{"b_id": name, "at": now, **_values(counters)} for name, counters in found.items()],
     )
 
 

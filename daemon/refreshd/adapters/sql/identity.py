@@ -10,7 +10,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, insert, select
 
 from refreshd.adapters.sql.engine import StoreRefused
-from refreshd.adapters.sql.schema import credential, key_check, store
+from refreshd.adapters.sql.schema import credential, key_check, rescued_token, store
 from refreshd.domain.secret import Secret
 from refreshd.ports.sealer import Sealer, Undecryptable
 
@@ -79,14 +79,20 @@ def _check_keys(connection: Connection, sealer: Sealer) -> None:
         try:
             sealer.open(sealed, key_id)
         except Undecryptable as exc:
-            needed = connection.execute(select(credential.c.id).where(credential.c.key_id == key_id).limit(1)).first()
-            if needed is not None or len(known) == 1:
+            if _is_needed(connection, key_id) or len(known) == 1:
                 raise StoreRefused(
                     f"the key ring does not hold the store's key {key_id} ({exc}); put the right key ring at "
                     "store.encryption_key_file. Nothing was changed"
                 ) from exc
     if sealer.primary_key_id not in {key_id for key_id, _ in known}:
         _record_key(connection, sealer)
+
+
+def _is_needed(connection: Connection, key_id: str) -> bool:
+    return any(
+        connection.execute(select(table.c.id).where(table.c.key_id == key_id).limit(1)).first() is not None
+        for table in (credential, rescued_token)
+    )
 
 
 def _record_key(connection: Connection, sealer: Sealer) -> None:

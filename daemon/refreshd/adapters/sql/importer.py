@@ -146,7 +146,7 @@ class Importer:
             "expires_at": grant.expires_at if dated else None,
             "generation": existing.generation + 1 if existing else 1,
             "next_attempt_at": turn or now,
-            "lane": int(Lane.ENDING if is_ending(deadline, turn or now) else Lane.ORDINARY),
+            "lane": int(_lane(deadline, turn, now)),
             "refresh_at": turn or now,
             "login_at": login_at,
             "rotated_at": rotated_at,
@@ -196,6 +196,12 @@ class Importer:
             result.replaced += 1
         else:
             result.added += 1
+
+
+def _lane(deadline: datetime | None, turn: datetime | None, now: datetime) -> Lane:
+    if is_ending(deadline, turn or now):
+        return Lane.ENDING
+    return Lane.UNDATED if turn is None else Lane.ORDINARY
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,11 +41,11 @@ def put_aside(
 
 
 def newest(connection: Connection, codec: RowCodec, attempt: Attempt) -> RescuedToken | None:
-    """The newest of the row's family that can be opened."""
+    """The newest of the row's family that can be opened, unless a rotation after it has worked: that has spent it."""
     before = attempt.credential
     rows = connection.execute(
         select(rescued_token)
-        .where(_t.credential_id == before.id, _t.family == before.family)
+        .where(_t.credential_id == before.id, _t.family == before.family, _t.rescued_at >= before.rotated_at)
         .order_by(_t.rescued_at.desc(), _t.id.desc())
     )
     for row in rows.mappings():
@@ -53,6 +53,8 @@ def newest(connection: Connection, codec: RowCodec, attempt: Attempt) -> Rescued
             refresh_token = codec.open(row["refresh_token"], "rescued.refresh_token", before.id)
             access = _access(row, codec, before.id) if row["access_token"] else None
         except Undecryptable:
+            continue
+        if refresh_token == attempt.refresh_token:
             continue
         return RescuedToken(
             id=row["id"],

@@ -115,6 +115,7 @@ class Work(StrEnum):
     ENDING = "ending"
     LIVING = "living"
     ORDINARY = "ordinary"
+    UNDATED = "undated"
     RETRYING = "retrying"
     CONFIRMING = "confirming"
     PROBE = "probe"
@@ -125,6 +126,7 @@ _LANES = {
     Work.ENDING: Lane.ENDING,
     Work.LIVING: Lane.ORDINARY,
     Work.ORDINARY: Lane.ORDINARY,
+    Work.UNDATED: Lane.UNDATED,
     Work.RETRYING: Lane.RETRYING,
     Work.CONFIRMING: Lane.CONFIRMING,
 }
@@ -191,8 +193,12 @@ DOUBT: Mapping[str, Any] = {
 """What an open attempt without an owner becomes."""
 
 
-def settled(delay_micros: int) -> Any:
-    """When a doubt found at the start may be asked about: `delay_micros` after the attempt began, at the earliest now."""
-    at = c.attempt_started_at + literal(delay_micros, BigInteger)
+def settled(delays: Mapping[str, int]) -> Any:
+    """When a doubt found at the start may be asked about: so many microseconds after it began, by client, at the earliest now."""
+    longest = literal(max(delays.values(), default=0), BigInteger)
+    delay = case(
+        *((c.client == client, literal(micros, BigInteger)) for client, micros in delays.items()), else_=longest
+    )
+    at = c.attempt_started_at + (delay if delays else longest)
     now = bindparam("now", type_=Instant)
     return case((at > now, at), else_=now)

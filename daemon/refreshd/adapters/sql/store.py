@@ -7,7 +7,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from refreshd.adapters.sql import clock, deadlines, history, holding, rescue, statements, storms
 from refreshd.adapters.sql.claims import Claimer
@@ -18,7 +18,7 @@ from refreshd.adapters.sql.rows import RowCodec, encode_events
 from refreshd.adapters.sql.schema import PENDING, client_fact, credential, to_micros
 from refreshd.adapters.sql.schema import store as store_table
 from refreshd.adapters.sql.thread import StoreThread
-from refreshd.domain.credential import ClientName, CredentialId, Reason, lane_of
+from refreshd.domain.credential import ClientName, CredentialId, lane_of
 from refreshd.domain.events import CredentialHeld, ReloginSoon
 from refreshd.domain.figures import Figures
 from refreshd.domain.rescue import RescuedToken
@@ -42,6 +42,7 @@ class SqlStore:
         self._reached = reached
         self._writer = StoreThread(engines.write, "store-write", in_line=in_line)
         self._reader = StoreThread(engines.read, "store-read", in_line=in_line)
+        self._counter = StoreThread(engines.read, "store-count", in_line=in_line)  # a count of all rows takes long
         self._claimer = Claimer(codec, owner=owner, reached=reached)
         self._commits = GroupCommit(self._writer, codec, reached=reached)
 
@@ -57,16 +58,20 @@ class SqlStore:
         """Finish what was handed over, then end the threads."""
         self._writer.close()
         self._reader.close()
+        self._counter.close()
 
     async def recover(self, *, now: datetime, settle_delays: Mapping[ClientName, timedelta]) -> int:
-        longest = max(settle_delays.values(), default=timedelta(0))
+        micros = {str(client): to_micros(delay) for client, delay in settle_delays.items()}
 
         def work(connection: Connection) -> int:
             self._reached(Step.RECOVER_BEGUN)
-            found = 0
-            for client, delay in settle_delays.items():
-                found += _doubt(connection, c.client == client, delay, now)
-            found += _doubt(connection, c.client.not_in(list(settle_delays)), longest, now)
+            found = history.close_open(
+                connection,
+                statements.OPEN_ATTEMPT,
+                {"now": now},
+                code="process_ended",
+                due_at=statements.settled(micros),
+            )
             self._reached(Step.RECOVER_WRITTEN)
             return found
 
@@ -103,13 +108,8 @@ class SqlStore:
         values = {"b_id": free.id, "b_attempt_id": attempt.id, "set_lane": int(lane_of(free))}
         await self._writer.run(lambda connection: connection.execute(statements.RELEASE, values))
 
-    async def hold(self, attempt: Attempt, found: Counters, *, now: datetime) -> CredentialHeld:
-        before = attempt.credential
-        held = CredentialHeld(
-            id=before.id, client=before.client, generation=found.generation, reason=Reason.STORE_BEHIND
-        )
-        await self._writer.run(lambda connection: holding.behind(connection, attempt, found, now))
-        return held
+    async def hold(self, attempt: Attempt, found: Counters, *, now: datetime) -> CredentialHeld | None:
+        return await self._writer.run(lambda connection: holding.behind(connection, attempt, found, now))
 
     async def rescued(self, attempt: Attempt) -> RescuedToken | None:
         return await self._reader.run(lambda connection: rescue.newest(connection, self._codec, attempt))
@@ -120,8 +120,8 @@ class SqlStore:
     async def begin_storm(self, client: ClientName, *, now: datetime) -> bool:
         return await self._writer.run(lambda connection: storms.begin(connection, client, now))
 
-    async def end_storm(self, client: ClientName, *, counts_from: datetime, now: datetime) -> bool:
-        return await self._writer.run(lambda connection: storms.end(connection, client, counts_from, now))
+    async def end_storm(self, client: ClientName, *, counts_from: datetime, now: datetime, anew: bool) -> bool:
+        return await self._writer.run(lambda connection: storms.end(connection, client, counts_from, now, anew=anew))
 
     async def storms(self) -> frozenset[ClientName]:
         return await self._reader.run(storms.under_way)
@@ -129,17 +129,16 @@ class SqlStore:
     async def shift(self, by: timedelta) -> None:
         await self._writer.run(lambda connection: clock.shift(connection, by))
 
-    async def take_keys(self) -> bool:
-        asked = select(store_table.c.id).where(store_table.c.keys_adopted_at.is_not(None))
-        if await self._reader.run(lambda connection: connection.execute(asked).first()) is None:
-            return False
-        granted = update(store_table).values(keys_adopted_at=None)
-        await self._writer.run(lambda connection: connection.execute(granted))
-        return True
+    async def may_take_keys(self, *, now: datetime) -> bool:
+        asked = select(store_table.c.id).where(store_table.c.keys_adopted_at > now - holding.PERMISSION)
+        return await self._reader.run(lambda connection: connection.execute(asked).first()) is not None
 
-    async def lift(self, found: Mapping[CredentialId, Counters]) -> None:
+    async def keys_taken(self) -> None:
+        await self._writer.run(lambda connection: connection.execute(update(store_table).values(keys_adopted_at=None)))
+
+    async def lift(self, found: Mapping[CredentialId, Counters], *, now: datetime) -> None:
         if found:
-            await self._writer.run(lambda connection: holding.lift(connection, found))
+            await self._writer.run(lambda connection: holding.lift(connection, found, now))
 
     async def unpublished(self, *, limit: int) -> Sequence[Snapshot]:
         return await self._snapshots(select(credential).where(PENDING).limit(limit))
@@ -175,7 +174,7 @@ class SqlStore:
         await self._writer.run(work)
 
     async def figures(self, *, now: datetime) -> Figures:
-        return await self._reader.run(lambda connection: count(connection, now))
+        return await self._counter.run(lambda connection: count(connection, now))
 
     async def forget_removed(self, *, before: datetime) -> int:
         gone = (c.removed_at < before) & (c.published_revision >= c.revision)
@@ -184,7 +183,7 @@ class SqlStore:
             return connection.execute(delete(credential).where(gone)).rowcount
 
         any_gone = select(c.id).where(gone).limit(1)
-        if await self._reader.run(lambda connection: connection.execute(any_gone).first()) is None:
+        if await self._counter.run(lambda connection: connection.execute(any_gone).first()) is None:
             return 0
         return await self._writer.run(work)
 
@@ -199,9 +198,3 @@ class SqlStore:
             return [self._codec.snapshot(row) for row in connection.execute(query).mappings()]
 
         return await self._reader.run(work)
-
-
-def _doubt(connection: Connection, whose: ColumnElement[bool], delay: timedelta, now: datetime) -> int:
-    where = statements.OPEN_ATTEMPT & whose
-    due_at = statements.settled(to_micros(delay))
-    return history.close_open(connection, where, {"now": now}, code="process_ended", due_at=due_at)

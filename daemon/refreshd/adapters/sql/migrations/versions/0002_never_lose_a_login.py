@@ -10,7 +10,7 @@ _REFUSED = sa.text("last_outcome = 'rejected'")
 
 
 def upgrade() -> None:
-    op.execute("UPDATE credential SET lane = CASE lane WHEN 1 THEN 2 WHEN 2 THEN 4 ELSE lane END")
+    op.execute("UPDATE credential SET lane = CASE lane WHEN 1 THEN 2 WHEN 2 THEN 5 ELSE lane END")
     op.create_index(
         "ix_credential_refused",
         "credential",
