@@ -1,11 +1,13 @@
 """Bad input gets one clear reason, the right exit code, and leaves nothing half done."""
 
 import json
+import subprocess
 from collections.abc import Callable
 
 import pytest
 
-from tests.system.installation import Installation
+from refreshd import __version__
+from tests.system.installation import COMMAND, Installation
 
 Install = Callable[..., Installation]
 
@@ -78,3 +80,9 @@ def test_wrong_usage_is_exit_2(install: Install) -> None:
     installation = install()
     for arguments in (("pause",), ("list", "--status", "odd"), ("nonsense",), ("token", "a", "--wait", "soon")):
         assert 2 == installation.run(*arguments).returncode, arguments
+
+
+def test_the_version_is_told_without_a_command_or_a_configuration() -> None:
+    """What a bug report begins with."""
+    done = subprocess.run([COMMAND, "--version"], capture_output=True, text=True, timeout=20, check=False)
+    assert (0, f"{__version__}\n") == (done.returncode, done.stdout)

@@ -24,6 +24,12 @@ for module in (setup, checking, run, demo, importing, credentials, tokens, keys)
     module.register(app)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     context: typer.Context,
@@ -35,11 +41,10 @@ def _options(
             help="Configuration file. Else $REFRESHD_CONFIG, ./config.toml, ~/.config/refreshd, /etc/refreshd.",
         ),
     ] = None,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    version: Annotated[  # noqa: ARG001 - answered by its callback
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
-    if version:
-        typer.echo(__version__)
-        raise typer.Exit
     context.obj = config
 
 

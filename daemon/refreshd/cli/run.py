@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from refreshd.wiring import OpenStore
 
 
+_STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
 def register(app: typer.Typer) -> None:
     app.command("run")(run)
     app.command("healthcheck")(healthcheck)
@@ -46,16 +49,29 @@ def run(context: typer.Context) -> None:
 async def _run(settings: "Settings", opened: "OpenStore") -> int:
     from refreshd.wiring import daemon  # noqa: PLC0415
 
+    loop = asyncio.get_running_loop()
     async with daemon(settings, opened, os.environ) as supervisor:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in _STOPS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
                 loop.add_signal_handler(number, supervisor.stop, number.name)
-        return await supervisor.run()
+        code = await supervisor.run()
+    _stay_deaf(loop)
+    return code
+
+
+def _stay_deaf(loop: asyncio.AbstractEventLoop) -> None:
+    """The drain is over: a further signal must not turn an orderly end into a killed one, as the loop's end would let it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)  # between the two lines below it would kill
+    for number in _STOPS:
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
 
 def _stop_starting(_number: int, _frame: object) -> NoReturn:
     """Before the drain can be asked for nothing was sent. As process 1 of a container the signal would else be ignored."""
+    for number in _STOPS:
+        signal.signal(number, signal.SIG_IGN)  # once is enough: a second one would kill what is being closed
     raise SystemExit(0)
 
 

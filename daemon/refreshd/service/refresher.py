@@ -111,10 +111,12 @@ class Refresher:
         transition = await self._settle(attempt, _unrotated(outcome, attempt), one.policy, sent_at=now - took, now=now)
         self._reached(Step.SETTLED)
         self.storing += 1
+        self._health.holds(1)
         try:
             verdict = await self._commit(attempt, transition)
         finally:
             self.storing -= 1
+            self._health.holds(-1)
         self._reached(Step.COMMITTED)
         self._observer.on_event(RequestFinished(client=before.client, outcome=label(outcome), duration=took))
         await self._tell(attempt, transition, verdict, one)

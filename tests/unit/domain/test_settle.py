@@ -294,6 +294,14 @@ class TestBystanders:
         assert after.next_attempt_at == NOW + max(wait, outcome.retry_after or timedelta(0))
         assert after.failures == before.failures + 1
 
+    def test_a_deferral_leaves_time_for_more_tries_while_the_access_token_lives(self) -> None:
+        """After nine failures too: no more than a quarter of what is left, not the ten minutes of an expired one (§3)."""
+        waits = [
+            apply(credential(failures=9, expires_at=end), Deferred(code="x")).after.next_attempt_at
+            for end in (NOW + 40 * SECOND, NOW)
+        ]
+        assert waits == [NOW + 5 * SECOND, NOW + 5 * MINUTE]
+
     @pytest.mark.parametrize("turn", [NOW - MINUTE, NOW + MINUTE, None])
     def test_a_suspended_clients_row_stays_due(self, turn: datetime | None) -> None:
         """The suspension holds it back, not the row: when the client is well again nothing has to be woken."""

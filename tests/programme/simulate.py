@@ -1,0 +1,155 @@
+"""The whole daemon on virtual time, with its real store: months of refreshes while providers, Redis, clocks and itself fail.
+
+A case is one world from its seed and index: some clients with their providers' habits, some credentials, some days; then all
+faults end, and a quarter of an hour later whatever lives must be fresh. What is promised stands in `simulated.watch`.
+"""
+
+import multiprocessing
+import random
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+
+from tests.programme.programme import Limits, Report, per_thousand
+from tests.programme.simulated.houses import HOUSES, House
+from tests.programme.simulated.weather import MILD, ROUGH, Climate
+from tests.programme.world import Scale, World, scratch
+
+WORKERS = 2
+_WORTH_TWO = 12  # cases; with fewer a second process costs more than it brings
+MOST_HOUSES = 3
+SHAPES = (Scale(credentials=40, days=1.0), Scale(credentials=12, days=3.0), Scale(credentials=24, days=1.5))
+LONG = Scale(credentials=16, days=62.0)
+WIDE = Scale(credentials=1000, days=0.6)
+LONG_EVERY, WIDE_EVERY = 40, 50
+
+RARE = {
+    "refreshes": 300_000,
+    "crashes": 2_000,
+    "doubts found at start": 500,
+    "doubts recovered": 3_000,
+    "lost answers": 200,
+    "duplicates": 200,
+    "storms of refusals": 1_000,
+    "grant storms": 200,
+    "grant storms seen": 30,
+    "invalid_client phases": 300,
+    "deferred outcomes": 50_000,
+    "misconfigured outcomes": 1_000,
+    "redis outages": 1_000,
+    "redis flushes": 500,
+    "clock steps": 500,
+    "suspensions": 300,
+    "freezes": 300,
+    "full disks": 300,
+    "logins lost": 100,
+    "relogins": 150,
+}
+"""How often each dangerous case must happen in 1,000 worlds: about half of how often the weather makes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One world, told by its seed and index alone."""
+
+    scale: Scale
+    climate: Climate
+    houses: Sequence[House]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one world came to. `digest` is that of all its events: equal for equal seeds."""
+
+    counts: Counter[str]
+    violations: tuple[str, ...]
+    digest: str
+
+
+@dataclass(slots=True)
+class Sum:
+    """What all worlds came to."""
+
+    done: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    violations: list[str] = field(default_factory=list)
+
+    def add(self, seed: int, index: int, result: Result) -> None:
+        self.done += 1
+        self.counts += result.counts
+        again = f"repeat: python -m tests.programme simulate --n 1 --minutes 60 --seed {seed} --first {index}"
+        self.violations += [f"{text} ({again})" for text in result.violations]
+
+
+def run(limits: Limits) -> Report:
+    total = Sum()
+    for index, result in _two_at_a_time(limits) if limits.n >= _WORTH_TWO else _one_by_one(limits):
+        total.add(limits.seed, index, result)
+    counts = {name: total.counts[name] for name in (*RARE, *sorted(total.counts.keys() - RARE.keys()))}
+    return Report(
+        name="simulate",
+        n=total.done,
+        seed=limits.seed,
+        seconds=limits.elapsed,
+        counts=counts | {"refreshes a second": int(counts["refreshes"] / max(limits.elapsed, 0.001))},
+        violations=total.violations,
+        minima=per_thousand(total.done, RARE),
+    )
+
+
+def plan(seed: int, index: int) -> Plan:
+    chance = random.Random(f"{seed}/{index}/plan")
+    houses = chance.sample(HOUSES, chance.randint(1, MOST_HOUSES))
+    if index % LONG_EVERY == LONG_EVERY - 1:
+        return Plan(LONG, MILD, houses)
+    if index % WIDE_EVERY == WIDE_EVERY - 1:
+        return Plan(WIDE, ROUGH, houses)
+    return Plan(SHAPES[index % len(SHAPES)], ROUGH, houses)
+
+
+def simulate(seed: int, index: int, going: Callable[[], bool] = lambda: True) -> Result:
+    """Live through one world. `going` is asked once a virtual hour; a world that is broken off counts for nothing."""
+    chosen = plan(seed, index)
+    with (
+        scratch() as directory,
+        World(
+            directory,
+            seed=f"{seed}/{index}",
+            scale=chosen.scale,
+            climate=chosen.climate,
+            houses=chosen.houses,
+        ) as world,
+    ):
+        world.run(going)
+        return Result(world.watch.counts, tuple(world.watch.violations), world.watch.digest.hexdigest())
+
+
+def _one_by_one(limits: Limits) -> Iterator[tuple[int, Result]]:
+    done = 0
+    while limits.going(done):
+        index = limits.first + done
+        yield index, simulate(limits.seed, index)
+        done += 1
+
+
+def _two_at_a_time(limits: Limits) -> Iterator[tuple[int, Result]]:
+    """In processes of their own, which Ctrl-C does not reach; a world that was begun is lived to its end."""
+    context = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(WORKERS, mp_context=context, initializer=_ignore_ctrl_c) as pool:
+        under_way: dict[Future[Result], int] = {}
+        begun = 0
+        while True:
+            while len(under_way) < WORKERS and limits.going(begun):
+                index = limits.first + begun
+                under_way[pool.submit(simulate, limits.seed, index)] = index
+                begun += 1
+            if not under_way:
+                return
+            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                yield under_way.pop(future), future.result()
+
+
+def _ignore_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

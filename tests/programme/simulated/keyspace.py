@@ -1,0 +1,145 @@
+"""A Redis in a dictionary: the product's own keys and fields, compare-and-set on the revision, and lives on virtual time."""
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from refreshd.adapters.redis.keys import Keyspace, Write
+from refreshd.domain.credential import CredentialId
+from refreshd.ports.clock import Clock
+from refreshd.ports.publisher import Announced, Counters, Published, PublisherUnavailable, Snapshot
+from tests.programme.virtual_time import Timeline
+
+KEYS = Keyspace("refreshd")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One hash. `dies_at`: the timeline's, by the life it was given."""
+
+    revision: int
+    fields: Mapping[str, str]
+    dies_at: float | None
+
+
+class Server:
+    """What outlives the daemon. `half`: the next batch is written, but nobody hears of it."""
+
+    def __init__(self, timeline: Timeline, chance: random.Random) -> None:
+        self._timeline = timeline
+        self._chance = chance
+        self.entries: dict[str, Entry] = {}
+        self.meta: str | None = None
+        self.down_until = 0.0
+        self.healthy_since = 0.0
+        self.half = False
+        self._outage = 0.0
+        self.highest: dict[str, int] = {}
+        self.went_back: list[str] = []
+
+    def lose(self, seconds: float) -> None:
+        """An outage begins: at once, or in the middle of the next write."""
+        self.half = self._chance.random() < 0.5
+        self.down_until = max(self.down_until, self._timeline.now + (0.0 if self.half else seconds))
+        self._outage = seconds
+
+    def flush(self) -> None:
+        self.entries.clear()
+        self.meta = None
+        self.healthy_since = self._timeline.now
+
+    def check(self) -> None:
+        if not self.up:
+            raise PublisherUnavailable("down")
+
+    def halve(self) -> None:
+        """The answer to what was just written is lost, and the outage begins."""
+        if self.half:
+            self.half = False
+            self.down_until = self._timeline.now + self._outage
+            self.check()
+
+    @property
+    def up(self) -> bool:
+        return self._timeline.now >= self.down_until
+
+    @property
+    def healthy_for(self) -> float:
+        """Seconds since the last outage ended or the last flush; 0 while down."""
+        now = self._timeline.now
+        return 0.0 if self.half else max(0.0, now - max(self.down_until, self.healthy_since))
+
+    def get(self, key: str) -> Entry | None:
+        entry = self.entries.get(key)
+        if entry is not None and entry.dies_at is not None and entry.dies_at <= self._timeline.now:
+            del self.entries[key]
+            return None
+        return entry
+
+    def readable(self, ids: Sequence[str]) -> Iterator[tuple[str, Entry]]:
+        """Tokens that a consumer can read now."""
+        for name in ids:
+            entry = self.get(KEYS.token(name))
+            if entry is not None and "access_token" in entry.fields:
+                yield name, entry
+
+    def set(self, write: Write) -> Published:
+        there = self.get(write.key)
+        if there is not None and there.revision >= write.revision:
+            return Published.SAME if there.revision == write.revision else Published.STALE
+        if write.revision < self.highest.get(write.key, 0):
+            self.went_back.append(write.key)
+        self.highest[write.key] = write.revision
+        life = write.life
+        dies_at = None if life is None else self._timeline.now + life.total_seconds()
+        self.entries[write.key] = Entry(write.revision, write.fields, dies_at)
+        return Published.WRITTEN
+
+
+class SimPublisher:
+    """`Publisher` of one process on that server. `alive` raises when the process is dead."""
+
+    def __init__(self, server: Server, *, store_id: str, clock: Clock, alive: Callable[[], None]) -> None:
+        self._server = server
+        self._store_id = store_id
+        self._clock = clock
+        self._alive = alive
+
+    async def announce(self, *, take: bool = False) -> Announced:
+        self._check()
+        found = self._server.meta
+        known = found == self._store_id
+        if found is not None and not known and not take:
+            return Announced(known=False, found_store=found, written=False)
+        self._server.meta = self._store_id
+        return Announced(known=known, found_store=None if known else found)
+
+    async def published(self, ids: Sequence[CredentialId]) -> Mapping[CredentialId, Counters]:
+        self._check()
+        if self._server.meta != self._store_id:
+            return {}
+        found = {name: entry for name in ids if (entry := self._server.get(KEYS.status(name))) is not None}
+        return {
+            name: Counters(generation=int(one.fields["generation"]), revision=one.revision)
+            for name, one in found.items()
+        }
+
+    async def intact(self) -> bool:
+        self._check()
+        return self._server.meta == self._store_id
+
+    async def publish(self, snapshots: Sequence[Snapshot]) -> Sequence[Published]:
+        self._check()
+        results = [self._publish(one) for one in snapshots]
+        self._server.halve()
+        return results
+
+    def _publish(self, snapshot: Snapshot) -> Published:
+        token = KEYS.token_write(snapshot, self._clock.now())
+        writes = [KEYS.status_write(snapshot), *([token] if token else [])]
+        results = [self._server.set(write) for write in writes]
+        return Published.STALE if Published.STALE in results else results[0]
+
+    def _check(self) -> None:
+        self._alive()
+        self._server.check()

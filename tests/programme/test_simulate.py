@@ -1,0 +1,25 @@
+"""The short form of `make simulate`: a few worlds keep every promise, and each is repeated exactly from its seed."""
+
+import pytest
+
+from tests.programme.programme import Limits
+from tests.programme.simulate import run, simulate
+
+SEED = 1
+WORLDS = 3
+
+
+@pytest.mark.timeout(120)
+def test_worlds_full_of_faults_keep_every_promise() -> None:
+    """Nothing is lost without a fault that no client can close, nobody is called in vain, and all recovers by itself."""
+    report = run(Limits(WORLDS, SEED, 30))
+    print(report.line())
+    assert [] == report.failures()
+
+
+@pytest.mark.timeout(120)
+def test_a_world_is_its_seed_and_its_index() -> None:
+    """A failing world is repeated from two numbers, event by event; another seed is another world."""
+    first, again, other = simulate(7, 0), simulate(7, 0), simulate(8, 0)
+    assert (first.digest, first.counts) == (again.digest, again.counts)
+    assert first.digest != other.digest
