@@ -51,7 +51,7 @@ RARE = {
     "over the wire": 15,
     "cut on the wire": 2,
     "bytes behind": 1,
-    "late answers": 0.08,
+    "late answers": 0.2,
     "interim answers": 0.4,
     "broken heads": 0.6,
 }

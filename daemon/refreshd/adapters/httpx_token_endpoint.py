@@ -5,7 +5,7 @@ import base64
 import re
 import ssl
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from html import escape
@@ -228,27 +228,20 @@ def _scrubbed(outcome: Outcome, refresh_token: Secret, client: Client) -> Outcom
     """Provider text is fit for a log only without secrets, ours or any that looks like one, on one line, and short."""
     if isinstance(outcome, Refreshed) or not outcome.detail:
         return outcome
-    text = outcome.detail
-    for secret in (refresh_token, client.client_secret):
-        if secret:
-            text = _without(text, secret.reveal())
-    text = _TOKEN_SHAPED.sub("***", text)
-    return replace(outcome, detail=_UNFIT_FOR_A_LOG.sub(" ", text)[:_DETAIL_LENGTH])
+    secrets = [secret.reveal() for secret in (refresh_token, client.client_secret) if secret]
+    text = _without(outcome.detail, secrets)
+    text = _without(_UNFIT_FOR_A_LOG.sub(" ", text), secrets)  # once more: what stood between may have hidden one
+    return replace(outcome, detail=_TOKEN_SHAPED.sub("***", text)[:_DETAIL_LENGTH])
 
 
-def _without(text: str, secret: str) -> str:
+def _without(text: str, secrets: Sequence[str]) -> str:
     """Servers echo what they were sent plain, form-encoded, percent-encoded in either case, or escaped for HTML."""
-    encoded = secret.encode("utf-8", "surrogatepass")
-    shapes = (
-        secret,
-        quote_plus(encoded),
-        quote(encoded, safe=""),
-        quote(encoded),
-        escape(secret),
-        escape(secret, quote=False),
-    )
-    for shape in sorted(set(shapes), key=len, reverse=True):
-        text = re.sub(re.escape(shape), "***", text, flags=re.IGNORECASE)
+    for secret in secrets:
+        encoded = secret.encode("utf-8", "surrogatepass")
+        percent = (quote_plus(encoded), quote(encoded, safe=""), quote(encoded))
+        shapes = {secret, *percent, escape(secret), escape(secret, quote=False)}
+        for shape in sorted(shapes, key=len, reverse=True):
+            text = re.sub(re.escape(shape), "***", text, flags=re.IGNORECASE)
     return text
 
 

@@ -40,7 +40,8 @@ class Wire:
         found = [line for line in _STATUS_LINE.finditer(self._seen) if not line[1].startswith(b"1")]
         if not found:
             return None
-        head, _, body = bytes(self._seen[found[0].end() :]).partition(b"\r\n\r\n")
+        end = found[1].start() if len(found) > 1 else len(self._seen)  # a second answer is not ours
+        head, _, body = bytes(self._seen[found[0].end() : end]).partition(b"\r\n\r\n")
         pairs = (line.decode("latin-1").partition(":") for line in head.split(b"\r\n"))
         headers = {name.strip().lower(): value.strip() for name, colon, value in pairs if colon}
         chunked = headers.get("transfer-encoding", "").lower().endswith("chunked")
@@ -54,7 +55,7 @@ def _joined(chunks: bytes) -> bytes:
         size = int(line[1], 16)
         body += rest[line.end() : line.end() + size]
         rest = rest[line.end() + size :].removeprefix(b"\r\n")
-    return body + rest
+    return body or rest  # not chunked at all, whatever the header says
 
 
 class TappedConnector(aiohttp.TCPConnector):
@@ -91,3 +92,9 @@ class _Tapped(ResponseHandler):
         if self.wire is not None:
             self.wire.feed(data)
         super().data_received(data)
+
+    def set_exception(self, exc: type[BaseException] | BaseException, *cause: Any) -> None:
+        """A body that cannot go on ends here, not at the deadline: aiohttp tells the reader of a broken head only."""
+        super().set_exception(exc, *cause)
+        if self._payload is not None and not self._payload.is_eof():
+            self._payload.set_exception(aiohttp.ClientPayloadError("the answer is broken"))

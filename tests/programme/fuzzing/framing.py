@@ -239,7 +239,7 @@ _FRAMES: tuple[Callable[[Chance, Case], Script], ...] = (
     *(_too_long,) * 3,
     *(_too_short,) * 3,
     *(_behind,) * 3,
-    _two_answers,
+    *(_two_answers,) * 2,
     *(_broken_chunks,) * 2,
     *(_cut_off,) * 4,
     _silent,
