@@ -93,7 +93,7 @@ class _Tapped(ResponseHandler):
             self.wire.feed(data)
         super().data_received(data)
 
-    def set_exception(self, exc: type[BaseException] | BaseException, *cause: Any) -> None:
+    def set_exception(self, exc: BaseException, *cause: Any) -> None:
         """A body that cannot go on ends here, not at the deadline: aiohttp tells the reader of a broken head only."""
         super().set_exception(exc, *cause)
         if self._payload is not None and not self._payload.is_eof():
