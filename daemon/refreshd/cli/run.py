@@ -26,7 +26,9 @@ def register(app: typer.Typer) -> None:
 
 def run(context: typer.Context) -> None:
     """Run the daemon in the foreground until SIGTERM, SIGINT or a hangup, then drain."""
-    signal.signal(signal.SIGTERM, _stop_starting)
+    for number in _STOPS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _stop_starting)
     loaded = load_settings(context)
     settings = loaded.settings
     from refreshd.adapters.process import forbid_core_dumps  # noqa: PLC0415
