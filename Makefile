@@ -10,6 +10,7 @@ ARGS ?=
 
 DEV := .venv
 DEMO := .venv-demo
+MUTATE := .mutate
 LOCKS := deploy/requirements
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 
@@ -41,7 +42,7 @@ define programme
 	@$(DEV)/bin/python -m tests.programme $(1) --n $(or $(N),$(2)) --minutes $(or $(MINUTES),$(3)) $(addprefix --seed ,$(SEED)) --record
 endef
 
-.PHONY: help demo test check states crash simulate fuzz stateful shutdown wire disk lock clean
+.PHONY: help demo test check states crash simulate fuzz stateful shutdown wire disk mutate lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -84,6 +85,18 @@ disk: $(DEV)/.complete ## reliability: a store that is full, slow, locked or dam
 states: $(DEV)/.complete ## print the table of transitions into docs/states.md
 	@$(DEV)/bin/python -m tests.unit.domain.states
 
+mutate: $(DEV)/.complete ## break the domain in one place after another, and list what no test notices; ARGS='*settle*' for a part
+	@rm -rf $(MUTATE) && mkdir -p $(MUTATE)/src $(MUTATE)/tests/unit $(MUTATE)/tests/components
+	@cp -R daemon/refreshd $(MUTATE)/src/  # mutmut looks for packages in ./, src/ and source/ only
+	@cp -R pyproject.toml docs $(MUTATE)/
+	@cp tests/*.py $(MUTATE)/tests/ && cp tests/components/*.py $(MUTATE)/tests/components/
+	@cp -R tests/unit/domain $(MUTATE)/tests/unit/
+	@cd $(MUTATE) && $(abspath $(DEV))/bin/mutmut run --max-children 1 $(ARGS)
+	@cd $(MUTATE) && $(abspath $(DEV))/bin/mutmut results --all true | awk -F '[.: ]+' \
+	  '$$NF == "checked" { next } { total[$$4]++; if ($$NF == "killed") killed[$$4]++; else print } \
+	  END { for (one in total) { printf "%-16s%5d mutants%5d killed\n", one, total[one], killed[one]; n += total[one]; k += killed[one] } \
+	  printf "%-16s%5d mutants%5d killed, %.1f %%\n", "all", n, k, 100 * k / n }'
+
 lock: ## lock the requirements anew, keeping versions that still fit; ARGS=--upgrade takes the newest
 	@set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	$(PYTHON) -m venv "$$scratch/venv"; \
@@ -96,7 +109,7 @@ lock: ## lock the requirements anew, keeping versions that still fit; ARGS=--upg
 	compile "$$scratch/build.in" --extra demo --extra dev --extra postgres -c $(LOCKS)/demo.txt -o $(LOCKS)/dev.txt
 
 clean: ## remove virtual environments, installed npm packages, caches and build output
-	@rm -rf $(DEV) $(DEMO) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(DEV) $(DEMO) $(MUTATE) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	@rm -rf tests/components/*/node_modules
 	@find daemon tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 

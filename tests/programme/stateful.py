@@ -7,7 +7,7 @@ whatever lives must be fresh. Examples come in batches of 25; a batch is its see
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from functools import wraps
+from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from hypothesis import HealthCheck, Phase, seed, settings
@@ -110,8 +110,7 @@ TOTALS = Totals()
 def told(act: Callable[Concatenate[_Machine, P], object]) -> Callable[Concatenate[_Machine, P], None]:
     """Count each rule that really ran, and keep its words; once the time is over nothing runs any more."""
 
-    @wraps(act)
-    def counted(self: _Machine, *arguments: P.args, **named: P.kwargs) -> None:
+    def counted(self: _Machine, /, *arguments: P.args, **named: P.kwargs) -> None:
         if self.over:
             return
         name = act.__name__.replace("_", " ")
@@ -119,6 +118,7 @@ def told(act: Callable[Concatenate[_Machine, P], object]) -> Callable[Concatenat
         if act(self, *arguments, **named) is not False:
             self.world.watch.counts[f"rule {name}"] += 1
 
+    update_wrapper(counted, act)  # the rule's arguments are read from what it wraps
     return counted
 
 

@@ -58,6 +58,15 @@ def observe(breaker: Breaker, outcome: Outcome, *, sent_at: datetime, now: datet
             return replace(breaker, probe_at=now + PROBE_AFTER[0]) if probed else breaker  # the probe proved nothing
 
 
+def moved(breaker: Breaker, by: timedelta) -> Breaker:
+    """The same waits after the wall clock has jumped by that much."""
+    return replace(
+        breaker,
+        probe_at=breaker.probe_at and breaker.probe_at + by,
+        throttled_until=breaker.throttled_until and breaker.throttled_until + by,
+    )
+
+
 def _throttle(breaker: Breaker, until: datetime, now: datetime) -> Breaker:
     """A shorter wish never cuts a longer one short."""
     if breaker.throttled_until is not None and _lies_ahead(breaker.throttled_until, now, MAX_RETRY_AFTER):

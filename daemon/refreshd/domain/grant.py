@@ -97,7 +97,7 @@ def _expiry(fields: Mapping[str, object], issued_at: datetime | None) -> datetim
         return read_instant(fields["expires_at"], "expires_at")
     lifetime = fields.get("expires_in")
     if isinstance(lifetime, str) and lifetime.isascii() and lifetime.isdigit():
-        lifetime = int(lifetime[:12])
+        lifetime = int(lifetime.lstrip("0")[:12] or "0")
     if lifetime is None or issued_at is None:
         return None
     if isinstance(lifetime, bool) or not isinstance(lifetime, int | float) or not 0 < lifetime <= 31 * 86400:

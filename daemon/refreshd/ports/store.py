@@ -132,6 +132,10 @@ class Store(Protocol):
         """Move every instant of the schedule: the wall clock jumped by that much (protocol R13)."""
         ...
 
+    async def touch(self, *, now: datetime) -> None:
+        """Leave a sign of life, for the next start to compare its clock with."""
+        ...
+
     async def may_take_keys(self, *, now: datetime) -> bool:
         """Whether an operator lately let us take over another store's keys in Redis, and that is not done yet."""
         ...

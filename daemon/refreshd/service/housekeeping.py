@@ -61,6 +61,7 @@ class Housekeeping:
         now = self._clock.monotonic()
         if self._counted_at is None or now - self._counted_at >= FIGURES_EVERY.total_seconds():
             self._counted_at = now
+            await self._store.touch(now=self._clock.now())
             figures = await self._store.figures(now=self._clock.now())
             self._observer.on_event(FiguresTaken(figures=figures))
             self._check_limits(figures)

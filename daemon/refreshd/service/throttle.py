@@ -75,6 +75,11 @@ class Throttle:
             )
         return room
 
+    def moved(self, by: timedelta) -> None:
+        """The wall clock went back: what is waited for lies as far ahead as before."""
+        for state in self._states.values():
+            state.breaker = rules.moved(state.breaker, by)
+
     def start_slowly(self, cause: str) -> None:
         """Begin every client at a tenth of its rate (protocol §4)."""
         for name, state in self._states.items():

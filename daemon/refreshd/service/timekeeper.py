@@ -16,6 +16,8 @@ from refreshd.ports.observer import Observer
 from refreshd.ports.store import Store
 
 STEP = timedelta(seconds=5)
+AHEAD = timedelta(days=1)
+UNSEEN = timedelta(minutes=2)
 
 
 class Timekeeper:
@@ -40,6 +42,22 @@ class Timekeeper:
         self._on_ahead = on_ahead
         self._origin = self._start_of_time()
         self.trusted = True
+
+    async def begin(self, last_seen: datetime | None) -> None:
+        """Compare with the store's last sign of life, before anything is due. Raises `StoreUnavailable`.
+
+        Behind it, the clock went back while nobody ran: by a little more than shows, as the time of the stop itself is not
+        known; early costs a request. More than a day ahead looks like a long stop, and is only told.
+        """
+        now = self._clock.now()
+        if last_seen is None or timedelta(0) <= now - last_seen <= AHEAD:
+            return
+        jumped = now - last_seen
+        if jumped <= -STEP:
+            await self._store.shift(jumped - UNSEEN)
+        self.trusted = jumped <= AHEAD
+        if abs(jumped) >= STEP:
+            self._tell(jumped)
 
     async def look(self) -> None:
         """Raises `StoreUnavailable`, and sees the same jump again at the next look."""

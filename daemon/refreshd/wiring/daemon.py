@@ -21,22 +21,18 @@ from refreshd.adapters.system_clock import SystemClock, draw
 from refreshd.adapters.systemd import SystemdNotifier
 from refreshd.config.settings import Settings
 from refreshd.domain.credential import ClientName
-from refreshd.domain.events import ClockStepped, DaemonReady, DaemonStarted, DoubtsFound
+from refreshd.domain.events import DaemonReady, DaemonStarted, DoubtsFound
 from refreshd.domain.policy import LifetimeFrom
 from refreshd.domain.secret import Secret
 from refreshd.ports.clock import Clock
-from refreshd.ports.observer import Observer
-from refreshd.ports.store import Store
 from refreshd.service.refresher import Registration
 from refreshd.service.supervisor import Supervisor
-from refreshd.service.timekeeper import STEP
 from refreshd.wiring.registrations import limits_of, registrations
 from refreshd.wiring.services import Measures, Ports, assemble
 from refreshd.wiring.store import OpenStore
 
 HOUSEKEEPING_EVERY = timedelta(seconds=5)
 HEARTBEAT_EVERY = timedelta(seconds=1)
-CLOCK_AHEAD = timedelta(days=1)
 INSTANCE_LENGTH = 12
 
 
@@ -44,7 +40,7 @@ INSTANCE_LENGTH = 12
 async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, str]) -> AsyncIterator[Supervisor]:
     """Everything that `run` needs, opened in order and closed in reverse."""
     clock = SystemClock()
-    registered = _proven(registrations(settings), opened)
+    registered = proven(registrations(settings), opened)
     instance = uuid4().hex[:INSTANCE_LENGTH]
     reached = fail_points(environ)
     systemd = SystemdNotifier(environ)
@@ -82,7 +78,6 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
             )
         )
         ticker = ApschedulerTicker()
-        await _check_clock(opened.identity, store, clock, observer)
         services = assemble(
             Ports(
                 store=store,
@@ -122,8 +117,8 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
                 clients=tuple(registered),
             )
         )
-        services.timekeeper.trusted = not _is_ahead(opened.identity, clock)
-        if _stopped_long(opened.identity, clock, registered):
+        await services.timekeeper.begin(opened.identity.last_commit_at)
+        if stopped_long(opened.identity, clock, registered):
             services.throttle.start_slowly("long_stop")
         doubts = await store.recover(
             now=clock.now(), settle_delays={name: one.policy.settle_delay for name, one in registered.items()}
@@ -139,7 +134,7 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
         yield services.supervisor
 
 
-def _proven(registered: dict[ClientName, Registration], opened: OpenStore) -> dict[ClientName, Registration]:
+def proven(registered: dict[ClientName, Registration], opened: OpenStore) -> dict[ClientName, Registration]:
     """Apply what was once proven of a registration: its refresh tokens count from the last rotation."""
     proven = opened.inventory.proven_sliding()
     return {
@@ -150,28 +145,7 @@ def _proven(registered: dict[ClientName, Registration], opened: OpenStore) -> di
     }
 
 
-async def _check_clock(identity: StoreIdentity, store: Store, clock: Clock, observer: Observer) -> None:
-    """Say once when the clock stands behind the store's last commit, or more than a day ahead of it (protocol R13).
-
-    Behind it, the schedule is moved back: else nothing would come due until the clock has caught up. Ahead of it nothing is
-    moved, as a long stop looks the same.
-    """
-    now, last = clock.now(), identity.last_commit_at
-    if last is None:
-        return
-    behind = now - last <= -STEP
-    if behind:
-        await store.shift(now - last)
-    if behind or _is_ahead(identity, clock):
-        observer.on_event(ClockStepped(by=now - last, now=now, schedule_moved=behind))
-
-
-def _is_ahead(identity: StoreIdentity, clock: Clock) -> bool:
-    last = identity.last_commit_at
-    return last is not None and clock.now() - last > CLOCK_AHEAD
-
-
-def _stopped_long(identity: StoreIdentity, clock: Clock, registered: Mapping[ClientName, Registration]) -> bool:
+def stopped_long(identity: StoreIdentity, clock: Clock, registered: Mapping[ClientName, Registration]) -> bool:
     """Whether we were away for longer than the shortest access token lives, so that all that is stored is due at once."""
     lifetimes = [one.policy.access_lifetime for one in registered.values()]
     last = identity.last_commit_at

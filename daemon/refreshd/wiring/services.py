@@ -90,6 +90,7 @@ def assemble(
 
     def moved_back(by: timedelta) -> None:
         guard.moved(by)
+        throttle.moved(by)
         publication.show_again("clock_stepped")
 
     timekeeper = Timekeeper(

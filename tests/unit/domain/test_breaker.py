@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refreshd.domain.breaker import Breaker, allowance, observe
+from refreshd.domain.breaker import Breaker, allowance, moved, observe
 from refreshd.domain.outcome import Confirmation, Deferred, Misconfigured, Outcome, Rejected, Uncertain
 from tests.unit.domain.strategies import DAY, HOUR, MINUTE, NOW, SECOND, outcomes, refreshed, rejected, seconds
 
@@ -156,3 +156,12 @@ def test_whatever_happens_a_client_is_asked_again_within_the_hour(
         assert 0 <= allowance(breaker, free, in_flight=0, now=at) <= free
     later = allowance(breaker, free, in_flight=0, now=at + HOUR)
     assert later == (min(1, free) if breaker.suspended else free)
+
+
+def test_after_a_jump_of_the_clock_the_waits_are_as_long_as_before() -> None:
+    """A provider that asked for a second must not be left alone for an hour because the clock went back by one (R13)."""
+    until, probe = NOW + timedelta(seconds=1), NOW + timedelta(minutes=2)
+    for by in (-timedelta(hours=1), timedelta(days=3)):
+        after = moved(Breaker(cause="invalid_client", probe_at=probe, throttled_until=until), by)
+        assert (probe + by, until + by, "invalid_client") == (after.probe_at, after.throttled_until, after.cause)
+    assert Breaker() == moved(Breaker(), timedelta(hours=1))

@@ -20,12 +20,19 @@ ENDING = credential(relogin_by=NOW + DAY)
         (replace(ENDING, failures=1), Lane.ENDING),
         (replace(ENDING, in_doubt=True, failures=1), Lane.IN_DOUBT),
         (replace(ENDING, in_doubt=True, failures=1, rejections=1), Lane.CONFIRMING),
+        (replace(ENDING, failures=2), Lane.ENDING),
+        (replace(ENDING, failures=3), Lane.RETRYING),
+        (credential(in_doubt=True, failures=2), Lane.IN_DOUBT),
+        (credential(in_doubt=True, failures=3), Lane.RETRYING),
+        (credential(expires_at=None), Lane.UNDATED),
+        (credential(expires_at=None, failures=1), Lane.RETRYING),
+        (replace(ENDING, expires_at=None), Lane.ENDING),
         (replace(ENDING, next_attempt_at=None), Lane.ORDINARY),
         (replace(ENDING, relogin_by=None), Lane.ORDINARY),
     ],
 )
 def test_what_would_cost_a_person_goes_before_what_would_cost_a_token(one: Credential, lane: Lane) -> None:
-    """A lost doubt or a missed end is a login; a refusal is asked again when there is time."""
+    """A lost doubt or a missed end is a login; a refusal, or what hangs for ever, is asked again when there is time."""
     assert lane_of(one) is lane
 
 

@@ -215,3 +215,14 @@ def test_no_entry_makes_it_raise_anything_else(fields: dict[str, object], issued
     with suppress(GrantRefused):
         grant = read_grant(json.loads(json.dumps(entry)), credential_id=None, client=None, issued_at=issued_at)
         assert grant.refresh_token.reveal() != ""
+
+
+def test_leading_zeros_of_a_lifetime_do_not_count() -> None:
+    """A lifetime that lost its last digits would be refreshed every few minutes."""
+    found = read_grant(
+        {"id": "a", "client": "c", "refresh_token": "r", "access_token": "t", "expires_in": "0000000003600"},
+        credential_id=None,
+        client=None,
+        issued_at=datetime(2026, 6, 1, tzinfo=UTC),
+    )
+    assert datetime(2026, 6, 1, 1, tzinfo=UTC) == found.expires_at

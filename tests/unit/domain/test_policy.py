@@ -114,6 +114,15 @@ def test_with_a_grace_the_repeat_comes_well_inside_it(grace: timedelta, timeout:
     assert (deadline, wait) == (min(timeout, max(5 * SECOND, min(20 * SECOND, grace / 3))), ZERO)
 
 
+def test_a_third_of_the_grace_but_no_less_than_five_and_no_more_than_twenty_seconds() -> None:
+    """A provider has time to answer, and we to ask again, whatever the grace (R8)."""
+    deadlines = [
+        rules.request_timing(grace * SECOND, request_timeout=90 * SECOND, settle_delay=MINUTE)[0] / SECOND
+        for grace in (1, 15, 18, 30, 60, 600)
+    ]
+    assert deadlines == [5, 5, 6, 10, 20, 20]
+
+
 def test_without_a_grace_the_request_is_patient() -> None:
     """No grace: the whole deadline, then settling, so our own late request is not taken for theft (R8)."""
     timing = rules.request_timing(ZERO, request_timeout=90 * SECOND, settle_delay=MINUTE)

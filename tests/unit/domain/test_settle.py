@@ -240,10 +240,26 @@ class TestDoubt:
             == NOW + 70 * SECOND
         )
 
+    def test_a_repeat_fits_into_what_is_left_of_the_access_token(self) -> None:
+        """After nine failures too: settling, and then no more than a quarter of what is left."""
+        after = apply(credential(in_doubt=True, failures=9, expires_at=NOW + 40 * SECOND), UNANSWERED).after
+        assert after.next_attempt_at == NOW + MINUTE + 5 * SECOND
+
     def test_with_a_grace_the_repeat_comes_within_seconds(self) -> None:
         """No settling where reuse is forgiven: the repeat must fall inside the grace."""
         after = apply(credential(), UNANSWERED, policy(settle_delay=timedelta(0))).after
         assert after.next_attempt_at == NOW + SECOND
+
+    def test_within_a_grace_a_repeat_that_did_not_get_through_is_tried_again_within_seconds(self) -> None:
+        """The grace runs while nobody answers the door; what hangs longer than a few tries has missed it and backs off."""
+        grace, busy = policy(settle_delay=timedelta(0)), Deferred(code="connect_failed")
+        waits = [apply(credential(in_doubt=True, failures=n), busy, grace).after.next_attempt_at for n in (1, 2, 3)]
+        assert waits == [NOW + SECOND, NOW + SECOND, NOW + 20 * SECOND]
+        sure = apply(credential(failures=2), busy, grace).after.next_attempt_at
+        patient = apply(credential(in_doubt=True, failures=2), busy).after.next_attempt_at
+        assert sure == patient == NOW + 10 * SECOND
+        told = Deferred(code="http_429", retry_after=MINUTE)
+        assert apply(credential(in_doubt=True, failures=1), told, grace).after.next_attempt_at == NOW + MINUTE
 
     def test_rows_in_doubt_go_first_and_confirmations_last(self) -> None:
         """Order of work after an outage (protocol §4)."""

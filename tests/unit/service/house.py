@@ -91,6 +91,7 @@ class House:
         self.health, self.throttle, self.publication = services.health, services.throttle, services.publication
         self.refresher, self.pool, self.scanner = services.refresher, services.pool, services.scanner
         self.housekeeping, self.supervisor = services.housekeeping, services.supervisor
+        self.timekeeper = services.timekeeper
         self.missed_ticks = 0
 
     async def work(self) -> Sequence[str]:

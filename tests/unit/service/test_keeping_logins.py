@@ -13,7 +13,7 @@ from refreshd.adapters.sql.store import SqlStore
 from refreshd.domain.client import Limits
 from refreshd.domain.credential import CredentialId, Reason, Status
 from refreshd.domain.events import ClockStepped, CredentialHeld, GrantStormBegan, GrantStormEnded, SlowStart
-from refreshd.domain.outcome import Confirmation, Rejected, Uncertain
+from refreshd.domain.outcome import Confirmation, Deferred, Rejected, Uncertain
 from refreshd.domain.secret import Secret
 from refreshd.ports.publisher import PublisherUnavailable
 from refreshd.ports.store import Capacity
@@ -337,3 +337,26 @@ async def test_what_redis_did_not_take_stays_pending_with_its_events(house: Hous
     await house.publication.round()
     assert (["a"], [("a", "refreshed"), ("a", "paused")]) == (pending, house.publisher.events)
     assert [] == list(await house.bed.store.unpublished(limit=9))
+
+
+async def test_a_clock_that_went_back_while_nobody_ran_makes_no_stall(house: House) -> None:
+    """R13: at the start it is compared with the store's last sign of life; a little early is cheaper than late."""
+    house.bed.add(grant())
+    await house.work()
+    seen = house.clock.now()
+    house.clock.step(-timedelta(days=1))
+    house.restart()
+    await house.timekeeper.begin(seen)
+    house.clock.advance(54 * MINUTE)
+    assert "credential.refreshed" in await house.work()
+
+
+async def test_a_step_back_does_not_stretch_what_a_provider_asked_for(house: House) -> None:
+    """Found by simulation: thirty seconds of Retry-After had become an hour without a refresh."""
+    house.bed.add(grant("a"), grant("b"))
+    house.endpoint.script = [Deferred(code="http_429", throttled=True, retry_after=30 * SECOND)] * 2
+    await house.work()
+    house.clock.step(-HOUR)
+    await house.work()
+    house.clock.advance(40 * SECOND)
+    assert 2 == list(await house.work()).count("credential.refreshed")

@@ -129,6 +129,9 @@ class SqlStore:
     async def shift(self, by: timedelta) -> None:
         await self._writer.run(lambda connection: clock.shift(connection, by))
 
+    async def touch(self, *, now: datetime) -> None:
+        await self._writer.run(lambda connection: connection.execute(statements.COMMITTED_AT, {"at": now}))
+
     async def may_take_keys(self, *, now: datetime) -> bool:
         asked = select(store_table.c.id).where(store_table.c.keys_adopted_at > now - holding.PERMISSION)
         return await self._reader.run(lambda connection: connection.execute(asked).first()) is not None
