@@ -9,7 +9,7 @@ SEED = 1
 WORLDS = 3
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_worlds_full_of_faults_keep_every_promise() -> None:
     """Nothing is lost without a fault that no client can close, nobody is called in vain, and all recovers by itself."""
     report = run(Limits(WORLDS, SEED, 30))
@@ -17,7 +17,7 @@ def test_worlds_full_of_faults_keep_every_promise() -> None:
     assert [] == report.failures()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_world_is_its_seed_and_its_index() -> None:
     """A failing world is repeated from two numbers, event by event; another seed is another world."""
     first, again, other = simulate(7, 0), simulate(7, 0), simulate(8, 0)

@@ -9,7 +9,7 @@ SEED = 1
 EXAMPLES = 6
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_random_sequences_of_operations_keep_every_promise() -> None:
     """Whatever people, clocks, providers and kills do in whatever order, no login is lost without need."""
     report = run(Limits(EXAMPLES, SEED, 30))
