@@ -89,7 +89,10 @@ class ScriptedEndpoint:
 
 
 class MemoryPublisher:
-    """`Publisher` on dictionaries: the same compare-and-set on revision. `swallows`: cancellations it will not hear of."""
+    """`Publisher` on dictionaries: the same compare-and-set on revision.
+
+    `swallows`: cancellations it will not hear of. `failures`: writes that fail.
+    """
 
     def __init__(self) -> None:
         self.shown: dict[str, Snapshot] = {}
@@ -98,6 +101,7 @@ class MemoryPublisher:
         self.down = False
         self.swallows = 0
         self.swallowing = False
+        self.failures = 0
 
     async def announce(self, *, take: bool = False) -> Announced:
         self._check()
@@ -121,6 +125,9 @@ class MemoryPublisher:
 
     async def publish(self, snapshots: Sequence[Snapshot]) -> Sequence[Published]:
         self._check()
+        if self.failures:
+            self.failures -= 1
+            raise PublisherUnavailable("timed out")
         if self.swallows:
             await self._swallow()
         return [self._publish(snapshot) for snapshot in snapshots]

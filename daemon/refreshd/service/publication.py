@@ -4,6 +4,7 @@ The store knows what Redis has not seen, so an outage or a crash only delays; re
 """
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -25,6 +26,7 @@ from refreshd.ports.store import Store, StoreUnavailable
 
 BATCH = 200
 RECONNECT_AFTER = 0.5
+FLUSH_AGAIN = 0.2
 CHECK_EVERY = timedelta(seconds=5)
 # What Redis keeps of a removal lives a day. Shown again on the second day it would outlive the row, whose id may then be
 # imported anew with counters that start at 1 and lose against it.
@@ -58,6 +60,7 @@ class Publication:
         self._republish_after: CredentialId | None = None
         self._republishing = False
         self._checked_at = 0.0
+        self._there_at = -math.inf
 
     def wake(self) -> None:
         self._event.set()
@@ -77,8 +80,10 @@ class Publication:
         self.wake()
 
     async def flush(self) -> None:
-        """Publish what is pending, once; for the end of a drain."""
-        await self.round()
+        """Publish what is pending, for the end of a drain. A publisher that was there a moment ago is asked until cancelled."""
+        was_there = self._clock.monotonic() - self._there_at < CHECK_EVERY.total_seconds()
+        while not await self.round() and was_there:  # noqa: ASYNC110 - the far side tells nobody when it is back
+            await asyncio.sleep(FLUSH_AGAIN)
 
     async def round(self) -> bool:
         """One pass. False when the far side or the store could not be reached."""
@@ -98,6 +103,7 @@ class Publication:
         except StoreUnavailable as exc:
             self._observer.on_event(StoreFailed(doing="publish", error=str(exc)))
             return False
+        self._there_at = self._clock.monotonic()
         return True
 
     async def _connect(self) -> bool:

@@ -344,3 +344,18 @@ async def test_a_publisher_that_swallows_a_cancellation_does_not_hold_up_the_end
         house.supervisor.stop("SIGTERM")
         assert 0 == await running
     assert 0 == house.publisher.swallows
+
+
+async def test_what_a_drain_has_stored_is_published_before_the_end(house: House) -> None:
+    """One time-out of Redis at that moment must not keep the last answers from consumers until the next start."""
+    house.bed.add(grant())
+    house.endpoint.gate = asyncio.Event()
+    running = asyncio.create_task(house.supervisor.run())
+    while not house.presented():
+        await asyncio.sleep(0.01)
+    house.supervisor.stop("SIGTERM")
+    while not house.health.draining:
+        await asyncio.sleep(0.01)
+    house.publisher.failures = 3
+    house.endpoint.gate.set()
+    assert (0, "access-1") == (await running, house.token("a"))
