@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from tests.programme.programme import Limits, Report, per_thousand
 from tests.programme.simulated.houses import HOUSES, House
 from tests.programme.simulated.weather import MILD, ROUGH, Climate
+from tests.programme.virtual_time import Livelock
 from tests.programme.world import Scale, World, scratch
 
 WORKERS = 2
@@ -122,7 +123,10 @@ def simulate(seed: int, index: int, going: Callable[[], bool] = lambda: True) ->
             houses=chosen.houses,
         ) as world,
     ):
-        world.run(going)
+        try:
+            world.run(going)
+        except Livelock as exc:
+            world.watch.broken(f"the daemon goes round and round {exc}")
         return Result(world.watch.counts, tuple(world.watch.violations), world.watch.digest.hexdigest())
 
 

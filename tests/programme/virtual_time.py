@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
-BUSIEST = 1_000_000
+BUSIEST = 100_000
 
 
 class Deadlock(RuntimeError):  # noqa: N818 - reads as what it says
@@ -20,7 +20,7 @@ class Deadlock(RuntimeError):  # noqa: N818 - reads as what it says
 
 
 class Livelock(RuntimeError):  # noqa: N818 - reads as what it says
-    """The loop turned a million times without time passing."""
+    """The loop turned a hundred thousand times without time passing."""
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):

@@ -138,6 +138,7 @@ class Publication:
         if found != self._foreign:
             self._observer.on_event(ForeignKeys(found=found, ours=self._store_id))
         self._foreign = found
+        self._republishing = False  # begins anew when the keys are ours; until then there is nothing to go on with
 
     async def _publish_pending(self) -> None:
         while pending := await self._store.unpublished(limit=BATCH):

@@ -1,6 +1,7 @@
 """The host: one store file, one life of the daemon after another, and the ticker that APScheduler is in the product."""
 
 import asyncio
+import math
 import random
 import sqlite3
 import tempfile
@@ -38,6 +39,7 @@ from tests.programme.simulated.watch import Watch
 from tests.programme.virtual_time import EPOCH, SimClock, Timeline, VirtualLoop
 
 TICK = 1.0
+ROUNDING = 1e-6
 ALERT = 12.0
 HOUSEKEEPING = 30.0
 HOUSEKEEPING_IDLE = 1800.0
@@ -286,8 +288,8 @@ class Machine:
     def _arm(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        now = self._loop.time()
-        self._timer = self._loop.call_at(now - now % TICK + seconds, self._tick)
+        second = math.floor(self._loop.time() + ROUNDING)
+        self._timer = self._loop.call_at(second + seconds, self._tick)
 
     def _tick(self) -> None:
         services = self.services

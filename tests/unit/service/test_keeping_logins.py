@@ -360,3 +360,18 @@ async def test_a_step_back_does_not_stretch_what_a_provider_asked_for(house: Hou
     await house.work()
     house.clock.advance(40 * SECOND)
     assert 2 == list(await house.work()).count("credential.refreshed")
+
+
+@pytest.mark.timeout(10)
+async def test_keys_that_become_anothers_in_the_middle_of_a_republication_are_waited_for(house: House) -> None:
+    """Found by simulation: the loop went round and round without ever letting anybody else run."""
+    house.bed.add(*(grant(f"c{number:03}") for number in range(450)))
+    await house.publication.round()
+    house.publisher.meta = "theirs"
+    house.clock.advance(6 * SECOND)
+    running = asyncio.create_task(house.publication.run())
+    await asyncio.sleep(0.1)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert 1 == house.observer.names().count("redis.foreign_meta")
