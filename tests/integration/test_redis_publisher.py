@@ -229,13 +229,30 @@ class TestTheStream:
 
 class TestWhoseKeys:
     async def test_meta_says_whose_keys_these_are(self, redis_server: RedisServer, client: redis.Redis) -> None:
-        """First nobody's, then ours; of another store it names that one."""
+        """First nobody's, then ours; another store's are named and left alone, until they are to be taken (R11)."""
         async with made(redis_server.url) as ours, made(redis_server.url, store_id="s2") as theirs:
             assert Announced(known=False) == await ours.announce()
             assert Announced(known=True) == await ours.announce()
             assert {**IDENTITY, "schema": "1"} == client.hgetall("p:meta")
-            assert Announced(known=False, found_store="s1") == await theirs.announce()
+            assert Announced(known=False, found_store="s1", written=False) == await theirs.announce()
+            assert (True, False) == (await ours.intact(), await theirs.intact())
+            assert Announced(known=False, found_store="s1") == await theirs.announce(take=True)
             assert (False, True) == (await ours.intact(), await theirs.intact())
+
+    async def test_counters_are_read_as_far_as_they_are_ours(
+        self, publisher: RedisPublisher, client: redis.Redis
+    ) -> None:
+        """R11: what somebody else wrote there, numbers beyond all counting or bytes that are no text, holds nobody."""
+        await publisher.publish([snapshot(revision=7)])
+        odd: dict[str, str | bytes] = {"huge": "9" * 20, "word": "seven", "half": b"\xff"}
+        for name, value in odd.items():
+            client.hset(f"p:status:{name}", mapping={"generation": value, "revision": "1"})
+        client.set("p:status:text", "x")
+        names = [CredentialId(name) for name in ("a", *odd, "text", "absent")]
+        found = await publisher.published(names)
+        assert {"a": 7} == {name: one.revision for name, one in found.items()}
+        client.hset("p:meta", "store_id", b"\xff")
+        assert {} == await publisher.published(names)
 
     async def test_a_flush_is_noticed(self, publisher: RedisPublisher, client: redis.Redis) -> None:
         """An empty Redis looks like a quiet one, but for `meta`."""

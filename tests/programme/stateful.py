@@ -105,6 +105,7 @@ class Totals:
         self.examples = 0
         self.going: Callable[[], bool] = lambda: True
         self.last: list[str] = []
+        self.failed = False
 
 
 TOTALS = Totals()
@@ -114,11 +115,14 @@ def told(act: Callable[Concatenate[_Machine, P], object]) -> Callable[Concatenat
     """Count each rule that really ran, and keep its words; once the time is over nothing runs any more."""
 
     def counted(self: _Machine, /, *arguments: P.args, **named: P.kwargs) -> None:
+        self.over = self.over or not TOTALS.going()
         if self.over:
             return
         name = act.__name__.replace("_", " ")
         self.said.append(f"{self.world.timeline.now:.2f} {name} {named or ''}")
-        if act(self, *arguments, **named) is not False:
+        if act(self, *arguments, **named) is False:
+            self.said[-1] += " in vain"
+        else:
             self.world.watch.counts[f"rule {name}"] += 1
 
     update_wrapper(counted, act)  # the rule's arguments are read from what it wraps
@@ -130,7 +134,7 @@ class Sequences(RuleBasedStateMachine):
 
     @initialize(other=st.sampled_from(HOUSES[1:]), number=st.integers(0, 2**32))
     def open_a_world(self, other: House, number: int) -> None:
-        self.over = not TOTALS.going()
+        self.over = not (TOTALS.going() or TOTALS.failed)  # what failed is run once more to be told of
         self.said: list[str] = [f"{other.name} {number}"]
         TOTALS.last = self.said
         self.files = scratch()
@@ -296,6 +300,7 @@ class Sequences(RuleBasedStateMachine):
     @told
     def lose_redis(self, seconds: float) -> None:
         self.world.watch.counts["redis outages"] += 1
+        self.operator.blind_redis()
         self.world.server.lose(seconds)
         self.world.machine.alert()
 
@@ -309,6 +314,7 @@ class Sequences(RuleBasedStateMachine):
     def let_another_store_take_the_keys(self) -> bool:
         if self.world.server.meta is None:
             return False
+        self.operator.blind_redis()
         self.world.server.meta = "another"
         self.world.machine.alert()
         return True
@@ -354,19 +360,25 @@ class Sequences(RuleBasedStateMachine):
     @invariant()
     def keep_every_promise(self) -> None:
         if not self.over:
-            assert [] == self.world.watch.violations
+            self._complain()
 
     def teardown(self) -> None:
         try:
             if not self.over and not self.world.watch.violations:
                 self.operator.resume_all()
+                self.operator.adopt_keys()
                 self.world.end_well()
-                assert [] == self.world.watch.violations
+                self._complain()
         finally:
             TOTALS.examples += not self.over
             TOTALS.counts += self.world.watch.counts
             self.world.__exit__(None, None, None)
             self.files.__exit__(None, None, None)
+
+    def _complain(self) -> None:
+        if self.world.watch.violations:
+            TOTALS.failed = True
+            raise AssertionError("\n".join(self.world.watch.violations))
 
     @property
     def names(self) -> list[str]:
@@ -403,11 +415,13 @@ def run(limits: Limits) -> Report:
 
 def run_batch(number: int, batch: int, examples: int) -> list[str]:
     """The examples of one batch; what broke a promise comes back with all that led there."""
+    TOTALS.failed = False
     chosen = settings(
         max_examples=examples,
         stateful_step_count=STEPS,
         deadline=None,
         database=None,
+        report_multiple_bugs=False,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )

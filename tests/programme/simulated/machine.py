@@ -253,7 +253,7 @@ class Machine:
         if self._buried is life:
             return
         self._buried = life
-        self._leave_a_mark(life)
+        self.leave_a_mark()
         self.services = None
         self._watch.note("died")
         self._watch.died()
@@ -267,9 +267,9 @@ class Machine:
         self.timeline.after(max(self.downtime, 0.01), lambda: _own(self._loop.create_task(self.boot())))
         self.downtime = self._chance.choice((0.05, 0.5, 2.0, 5.0, 30.0))
 
-    def _leave_a_mark(self, life: Life) -> None:
+    def leave_a_mark(self) -> None:
         """The sign of life that housekeeping leaves each minute, where idle minutes were skipped: half a minute old."""
-        if self.services is not None and not life.disk_full:
+        if self.services is not None and not self.life.disk_full:
             mark = int((self.clock.now().timestamp() - 30.0) * MICROS)
             self.view.execute("UPDATE store SET last_commit_at = max(coalesce(last_commit_at, 0), ?)", (mark,))
 
@@ -297,10 +297,11 @@ class Machine:
             return
         due_in = self._due_in()
         alert = self.timeline.now < self._alert_until
-        if alert or due_in <= 0 or (self._server.up and self.view.execute(PENDING).fetchone()[0]):
+        keeps = self.timeline.now - self._kept_at >= (HOUSEKEEPING if alert else HOUSEKEEPING_IDLE)
+        if keeps or alert or due_in <= 0 or (self._server.up and self.view.execute(PENDING).fetchone()[0]):
             services.scanner.tick()
             services.publication.wake()
-        if self.timeline.now - self._kept_at >= (HOUSEKEEPING if alert else HOUSEKEEPING_IDLE):
+        if keeps:
             self._kept_at = self.timeline.now
             services.housekeeping.tick()
         busy = alert or due_in <= 0 or services.pool.in_flight

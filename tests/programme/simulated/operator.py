@@ -35,6 +35,8 @@ class Operator:
         return self._switch("resume", name)
 
     def remove(self, name: str) -> bool:
+        """What Redis keeps of it lives for a day; a backup restored later knows it, and Redis does not."""
+        self._backup = None
         return self._switch("remove", name)
 
     def resume_all(self) -> None:
@@ -58,6 +60,7 @@ class Operator:
         for row in world.rows("health = 'held'"):
             provider = world.providers[ClientName(row["client"])]
             family = provider.ledger.family_of(world.stored_token(row))
+            world.watch.disturbed(row["id"])
             if family is not None:
                 world.watch.risked(provider, family)
                 world.watch.forget(world.stored_token(row))
@@ -76,6 +79,7 @@ class Operator:
 
     def end_storm(self, client: ClientName) -> bool:
         machine = self._world.machine
+        self._world.watch.storm_over(client)
         return machine.inventory.end_storm(client, now=machine.clock.now())
 
     def revoke(self, name: str) -> bool:
@@ -93,8 +97,14 @@ class Operator:
 
     def flush_redis(self) -> None:
         self._flushes += 1
+        self.blind_redis()
         self._world.server.flush()
         self._world.machine.alert()
+
+    def blind_redis(self) -> None:
+        """Redis cannot be asked, or has forgotten: an old store is not recognised any more (the rule's known gap)."""
+        watch = self._world.watch
+        watch.blind = watch.blind or watch.restored_at > 0
 
     def back_up(self) -> None:
         self._backup = _Backup(self._world.machine.copy(), self._flushes, self._world.timeline.now)
@@ -110,11 +120,14 @@ class Operator:
         world.machine.downtime = 1.0
         world.machine.die("deaths for a restore")
         world.machine.restore(backup.store)
-        world.watch.restored_at = world.timeline.now
+        world.watch.restored()
+        world.watch.stepped_at = world.timeline.now  # the backup may come from before a step back
+        world.server.highest.clear()
         return True
 
     def _switch(self, verb: str, name: str) -> bool:
         machine = self._world.machine
         changed: int = getattr(machine.inventory, verb)(Selection(id=name), now=machine.clock.now())
+        self._world.watch.disturbed(name)
         machine.nudge()
         return changed > 0

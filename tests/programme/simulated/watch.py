@@ -10,9 +10,11 @@ from refreshd.demo.dialects import Verdict
 from refreshd.demo.grants import Family, Grace
 from refreshd.domain.credential import ClientName, Credential, Health
 from refreshd.domain.events import (
+    ClockStepped,
     CredentialRefreshed,
     Event,
     GrantStormBegan,
+    GrantStormEnded,
     ReloginRequired,
     RevisionAhead,
     TaskCrashed,
@@ -60,14 +62,19 @@ class Watch:
         self.counts: Counter[str] = Counter()
         self.digest = hashlib.blake2b(digest_size=16)
         self.condemned: dict[str, float] = {}
+        self.condemned_in_vain: set[str] = set()
         self.sendings: dict[str, list[Sending]] = {}
         self.stepped_at = -1e9
         self.restored_at = -1e9
+        self.hurried_at = -1e9
+        self.step_is_seen = True
+        self.blind = False
         self._recent: dict[str, deque[str]] = {}
         self._claims: dict[str, Claim] = {}
         self._under_way: dict[int, Sending] = {}
         self._troubles: deque[Trouble] = deque(maxlen=400)
         self._troubled: dict[str, float] = {}
+        self._storm_over_at: dict[str, float] = {}
         self._duplicated: set[str] = set()
         self._lost: set[str] = set()
 
@@ -104,7 +111,7 @@ class Watch:
         """The first byte leaves now."""
         claim = self._claims.pop(token)
         earlier = [one for one in self.sendings.get(token, []) if not one.refused and not _kept(one)]
-        self._check_presented_once(claim, earlier)
+        self._check_presented_once(provider, claim, earlier)
         if not provider.house.grace:
             self._check_settled(provider.house.settle_delay, claim, earlier)
         sending = Sending(
@@ -127,7 +134,9 @@ class Watch:
         del client
 
     def died(self) -> None:
-        """The process is gone, and with it every answer that was not stored."""
+        """The process is gone, and with it every answer that was not stored, and a clock step that it had not seen."""
+        if not self.step_is_seen:
+            self.stepped_at, self.step_is_seen = self._timeline.now, True
         for sending in self._under_way.values():
             sending.crashed = True
             self._troubled[sending.credential] = self._timeline.now
@@ -141,7 +150,7 @@ class Watch:
         """The grant check has looked at a token."""
         token, family, sending = look.token, look.family, look.sending
         self.note("presented", f"{token} {look.granted}")
-        late = sending is not None and sending.fault == "DelayRequest"
+        late = sending is not None and (sending.crashed or sending.ended_at is not None)  # nobody waits for it any more
         if sending is None or late:
             self.counts["duplicates"] += 1
             self._duplicated.add(family.id + provider.house.name)
@@ -175,6 +184,18 @@ class Watch:
         """Requests whose first byte has left and whose answers are not stored."""
         return len(self._under_way)
 
+    def disturbed(self, credential: str) -> None:
+        """What an operator does to a credential may make it late for a while."""
+        self._troubled[credential] = self._timeline.now
+
+    def storm_over(self, client: str) -> None:
+        """The daemon or an operator ended a grant storm."""
+        self._storm_over_at[client] = self._timeline.now
+
+    def restored(self) -> None:
+        """The store is an old one: what Redis has seen of it counts no more."""
+        self.restored_at = self._timeline.now
+
     def forget(self, token: str) -> None:
         """What is presented next is an operator's decision."""
         self.sendings.pop(token, None)
@@ -193,7 +214,12 @@ class Watch:
                 self.counts["doubts recovered"] += event.doubt_resolved
                 self._check_in_time(event)
                 self.condemned.pop(event.id, None)
-            case RevisionAhead():
+                self.condemned_in_vain.discard(event.id)
+            case GrantStormEnded():
+                self.storm_over(event.client)
+            case ClockStepped():
+                self.step_is_seen = True
+            case RevisionAhead() if self.restored_at < 0:
                 self.broken(f"{event.id}: revision {event.revision} went back")
             case TaskCrashed():
                 self.broken(f"task {event.task} crashed: {event.error}\n{event.trace}")
@@ -207,11 +233,20 @@ class Watch:
 
     # What is looked for
 
-    def _check_presented_once(self, claim: Claim, earlier: Sequence[Sending]) -> None:
-        """A token reaches the grant check once, unless its row was in doubt or being confirmed (R7, R10)."""
-        if any(one.sent_at > self.restored_at for one in earlier) and not claim.meant:
+    def _check_presented_once(self, provider: Provider, claim: Claim, earlier: Sequence[Sending]) -> None:
+        """A token reaches the grant check once, unless its row was in doubt or being confirmed (R7, R10).
+
+        The end of a grant storm lets what was refused in it begin anew; a restored store does not know what it had sent.
+        """
+        over = self._storm_over_at.get(provider.house.name, -1e9)
+        open_ones = [
+            one
+            for one in earlier
+            if one.sent_at > self.restored_at and not (one.answered and not one.granted and one.sent_at < over)
+        ]
+        if open_ones and not claim.meant:
             self.broken(f"{claim.credential}: presented again without a doubt: {earlier}")
-        if any(one.stored and one.granted for one in earlier):
+        if any(one.stored and one.granted for one in earlier) and not self.blind:
             self.broken(f"{claim.credential}: a token that was rotated away is presented again: {earlier}")
         self.counts["presented again"] += bool(earlier)
 
@@ -219,7 +254,7 @@ class Watch:
         """Our own delayed request must have died before the token is presented again (R8); after a crash since the claim."""
         now = self._timeline.now
         for one in earlier:
-            if one.answered or self.stepped_at > one.sent_at:
+            if one.answered or max(self.stepped_at, self.hurried_at) > one.sent_at:
                 continue
             if one.ended_at is None:
                 self.broken(f"{claim.credential}: presented while an earlier request is under way")
@@ -234,7 +269,7 @@ class Watch:
         """A login dies by a fault between the provider's commit and ours without usable grace, or by a duplicate (§5)."""
         spent = [one for one in self.sendings.get(token, []) if one is not sending and one.granted and one.successor]
         self._lost.add(token)
-        if family.id + provider.house.name in self._duplicated:
+        if family.id + provider.house.name in self._duplicated or self.blind:
             self.counts["refused after a duplicate"] += 1
         elif family.died_because is Verdict.EXPIRED:
             self.counts["refresh tokens expired"] += 1
@@ -281,7 +316,8 @@ class Watch:
         if not usable(provider, token):
             return
         if self._storming(provider.house.name):
-            self.counts["condemned while a grant storm began"] += 1
+            self.counts["condemned in vain"] += 1
+            self.condemned_in_vain.add(attempt.credential.id)
         else:
             self.broken(f"{attempt.credential.id}: condemned although its login lives: {transition.event}")
 
