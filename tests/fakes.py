@@ -12,6 +12,7 @@ from refreshd.domain.secret import Secret
 from refreshd.ports.publisher import Announced, Counters, Published, PublisherUnavailable, Snapshot
 from refreshd.ports.token_endpoint import NotSent
 
+PATIENCE = 20.0
 START = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 
 
@@ -51,9 +52,18 @@ class RecordingObserver:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self._news = asyncio.Event()
 
     def on_event(self, event: Event) -> None:
         self.events.append(event)
+        self._news.set()
+
+    async def until(self, name: str) -> None:
+        """Wait for an event of that name, if there was none yet."""
+        async with asyncio.timeout(PATIENCE):
+            while name not in self.names():
+                self._news.clear()
+                await self._news.wait()
 
     def names(self) -> list[str]:
         return [event.name for event in self.events if event.level != "none"]
@@ -68,6 +78,7 @@ class ScriptedEndpoint:
     def __init__(self) -> None:
         self.script: list[Outcome | Callable[[], Outcome]] = []
         self.presented: list[Secret] = []
+        self.asked = asyncio.Event()
         self.gate: asyncio.Event | None = None
         self.before_send: Callable[[], None] | None = None
 
@@ -80,6 +91,7 @@ class ScriptedEndpoint:
         if not may_send():
             raise NotSent
         self.presented.append(refresh_token)
+        self.asked.set()
         if self.gate is not None:
             await self.gate.wait()
         if not self.script:
@@ -100,7 +112,7 @@ class MemoryPublisher:
         self.meta: str | None = None
         self.down = False
         self.swallows = 0
-        self.swallowing = False
+        self.swallowing = asyncio.Event()
         self.failures = 0
 
     async def announce(self, *, take: bool = False) -> Announced:
@@ -133,9 +145,9 @@ class MemoryPublisher:
         return [self._publish(snapshot) for snapshot in snapshots]
 
     async def _swallow(self) -> None:
-        self.swallowing = True
+        self.swallowing.set()
         try:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             self.swallows -= 1
 
@@ -164,3 +176,9 @@ def success(access: str = "access", refresh: str | None = "refresh", *, lifetime
         access=GrantedAccess(value=Secret(access), token_type="bearer", expires_in=timedelta(seconds=lifetime)),
         refresh_token=Secret(refresh) if refresh else None,
     )
+
+
+async def quiet() -> None:
+    """Let everybody run who can run without anything happening outside."""
+    for _ in range(50):
+        await asyncio.sleep(0)

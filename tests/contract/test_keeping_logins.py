@@ -12,8 +12,9 @@ from refreshd.adapters.sql.store import SqlStore
 from refreshd.domain.credential import CredentialId, Lane, Reason
 from refreshd.domain.outcome import Confirmation, Deferred, Outcome, Phase, Rejected, Uncertain
 from refreshd.domain.secret import Secret
-from refreshd.domain.settle import Transition, settle
+from refreshd.domain.settle import settle
 from refreshd.domain.storm import LONGEST
+from refreshd.domain.transition import Transition
 from refreshd.ports.publisher import Counters
 from refreshd.ports.store import Attempt, Capacity, Committed, Conflict
 from tests.contract.stores import ACME, LEASE, OTHER, POLICY, SqliteBed, grant

@@ -11,7 +11,8 @@ import pytest
 
 from refreshd.adapters.sql.engine import RunLock, StoreRefused
 from refreshd.adapters.sql.inventory import Selection
-from refreshd.domain.settle import Transition, settle
+from refreshd.domain.settle import settle
+from refreshd.domain.transition import Transition
 from refreshd.ports.store import Attempt, Capacity, Committed, StoreUnavailable
 from tests.contract.stores import ACME, LEASE, OTHER, POLICY, SqliteBed, grant
 from tests.fakes import START, success

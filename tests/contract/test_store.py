@@ -14,7 +14,8 @@ from refreshd.domain.credential import ClientName, CredentialId, Health, Lane, R
 from refreshd.domain.events import StreamEvent
 from refreshd.domain.outcome import Deferred, Misconfigured, Outcome, Refreshed, Uncertain
 from refreshd.domain.secret import Secret
-from refreshd.domain.settle import Transition, settle
+from refreshd.domain.settle import settle
+from refreshd.domain.transition import Transition
 from refreshd.ports.store import Attempt, Capacity, Committed, Conflict
 from tests.contract.stores import ACME, LEASE, OTHER, POLICY, SqliteBed, grant
 from tests.fakes import START, success

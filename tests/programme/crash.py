@@ -12,7 +12,8 @@ from pathlib import Path
 from refreshd.domain.steps import Step
 from tests.components.redis_server import RedisServer
 from tests.programme.crashing.plan import SITES, Moment, case_of
-from tests.programme.crashing.site import Findings, Site
+from tests.programme.crashing.site import Site
+from tests.programme.daemons.findings import Findings
 from tests.programme.daemons.processes import ForkServer
 from tests.programme.daemons.side_by_side import Cases, side_by_side
 from tests.programme.programme import Limits, Report, per_thousand

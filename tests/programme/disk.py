@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.components.redis_server import RedisServer
+from tests.programme.daemons.findings import Findings
 from tests.programme.daemons.processes import ForkServer
 from tests.programme.daemons.side_by_side import Cases, side_by_side
 from tests.programme.disks.plan import SITES, Trouble, case_of
-from tests.programme.disks.site import Findings, Site
+from tests.programme.disks.site import Site
 from tests.programme.programme import Limits, Report, per_thousand
 
 TROUBLES_A_SITE = 100

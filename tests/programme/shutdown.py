@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.components.redis_server import RedisServer
+from tests.programme.daemons.findings import Findings
 from tests.programme.daemons.processes import ForkServer
 from tests.programme.daemons.side_by_side import Cases, side_by_side
 from tests.programme.programme import Limits, Report, per_thousand
 from tests.programme.stopping.plan import LONGEST_ANSWER, SITES, case_of
-from tests.programme.stopping.site import Findings, Site
+from tests.programme.stopping.site import Site
 
 STOPS_A_SITE = 250
 
@@ -33,7 +34,7 @@ def run(limits: Limits, *, longest: float = LONGEST_ANSWER) -> Report:
 
         failures = side_by_side(cases, work, most=STOPS_A_SITE)
     counts: Counter[str] = sum((one.counts for one in findings), Counter())
-    counts["longest stop in ms"] = int(max(one.longest for one in findings) * 1000)
+    counts["longest stop in ms"] = int(max(one.slowest for one in findings) * 1000)
     return Report(
         name="shutdown",
         n=cases.done,

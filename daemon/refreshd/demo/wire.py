@@ -5,7 +5,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Literal, assert_never
 
 from aiohttp import web
 
@@ -85,21 +85,23 @@ def respond(reply: Reply) -> web.Response:
 
 async def _end(exchange: Exchange, ending: Ending, *, after: float = 0.0) -> web.Response:
     await asyncio.sleep(after)
-    transport = exchange.request.transport
+    if ending is Ending.HANG:
+        await exchange.gone.wait()
+    elif (transport := exchange.request.transport) is not None:  # else the client went first
+        _hang_up(transport, ending)
+    return web.Response()  # aiohttp wants one, and drops it: the connection has ended
+
+
+def _hang_up(transport: asyncio.Transport, ending: Literal[Ending.CLOSE, Ending.RESET]) -> None:
     match ending:
-        case Ending.HANG:
-            await exchange.gone.wait()
-        case Ending.CLOSE if transport is not None:
+        case Ending.CLOSE:
             transport.close()
-        case Ending.RESET if transport is not None:
+        case Ending.RESET:
             wire = transport.get_extra_info("socket")
             wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST_ON_CLOSE)
             transport.abort()
-        case Ending.CLOSE | Ending.RESET:
-            pass  # the client went first
         case _:
             assert_never(ending)
-    return web.Response()  # aiohttp wants one, and drops it: the connection has ended
 
 
 async def _truncate(exchange: Exchange, reply: Reply, at: int) -> web.StreamResponse:

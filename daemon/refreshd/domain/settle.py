@@ -1,30 +1,25 @@
 """The only state machine: what one outcome makes of one credential. Pure; it never erases a refresh token."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from refreshd.domain import condemnation
 from refreshd.domain import policy as rules
-from refreshd.domain.credential import FIRST_FAILURES, AccessToken, Credential, Health, Reason, lane_of
+from refreshd.domain.credential import FIRST_FAILURES, AccessToken, Credential, Health, laned
 from refreshd.domain.events import (
     CredentialRefreshed,
-    Event,
-    HealingFailed,
     RefreshDeferred,
     RefreshMisconfigured,
-    RefreshRejected,
     RefreshTokenOnly,
     RefreshUncertain,
-    ReloginRequired,
     StreamEvent,
 )
 from refreshd.domain.outcome import (
-    Confirmation,
     Deferred,
     GrantedAccess,
     Misconfigured,
     Outcome,
-    Phase,
     Refreshed,
     Rejected,
     Uncertain,
@@ -32,46 +27,7 @@ from refreshd.domain.outcome import (
     phase_of,
 )
 from refreshd.domain.policy import RefreshPolicy
-from refreshd.domain.secret import Secret
-from refreshd.domain.token_response import SLOW_REJECTIONS
-
-_REASONS = {
-    "access_denied": Reason.LOGIN_REFUSED,
-    "login_required": Reason.LOGIN_REFUSED,
-    "consent_required": Reason.LOGIN_REFUSED,
-    "invalid_scope": Reason.SCOPE_REFUSED,
-    "scope_not_granted": Reason.SCOPE_REFUSED,
-}
-
-
-ALL_WARNINGS = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transition:
-    """What the store writes, what Redis shows, and what the world is told.
-
-    `refresh_token` and `access` None: keep the stored ones. `withdraw_access`: the stored access token is erased.
-    `visible`: the change counts a revision. `stream`: events for the Redis stream, in order. `warnings_left`: how many of the
-    warnings given stay; the store keeps the smaller of this and what the row has, as one may be given during the request.
-    `phase`: how far the request came. `adopts`: the rescued token that this makes the row's own.
-    """
-
-    after: Credential
-    event: Event
-    refresh_token: Secret | None = None
-    access: AccessToken | None = None
-    withdraw_access: bool = False
-    visible: bool = False
-    stream: tuple[StreamEvent, ...] = ()
-    proves_sliding: bool = False
-    warnings_left: int = ALL_WARNINGS
-    phase: Phase = Phase.ANSWERED
-    adopts: int | None = None
-
-    @property
-    def has_tokens(self) -> bool:
-        return self.refresh_token is not None or self.access is not None
+from refreshd.domain.transition import Transition
 
 
 def settle(
@@ -117,7 +73,7 @@ def _decide(
         case Uncertain():
             return _uncertain(seen, outcome, policy, now=now, draw=draw)
         case Rejected():
-            return _rejected(seen, outcome, now=now, draw=draw, storm=storm)
+            return condemnation.refused(seen, outcome, now=now, draw=draw, storm=storm)
         case Misconfigured():
             return _misconfigured(seen, outcome, now=now)
         case _:
@@ -160,7 +116,7 @@ def _refreshed(
         now=now,
         sliding=proves,
     )
-    after = _laned(after)
+    after = laned(after)
     recovered = seen.health is Health.RELOGIN_REQUIRED
     event = CredentialRefreshed(
         id=after.id,
@@ -213,7 +169,7 @@ def _refresh_token_only(
         now=now,
         sliding=proves,
     )
-    after = _laned(after)
+    after = laned(after)
     event = RefreshTokenOnly(
         id=after.id,
         client=after.client,
@@ -240,7 +196,7 @@ def _deferred(seen: Credential, outcome: Deferred, policy: RefreshPolicy, *, now
         wait = rules.BACKOFF_FLOOR  # the grace is running
     if outcome.retry_after is not None:
         wait = max(wait, outcome.retry_after)
-    after = _laned(replace(seen, failures=seen.failures + 1, next_attempt_at=now + wait))
+    after = laned(replace(seen, failures=seen.failures + 1, next_attempt_at=now + wait))
     event = RefreshDeferred(
         id=after.id,
         client=after.client,
@@ -258,11 +214,9 @@ def _uncertain(
 ) -> Transition:
     """Doubt: the same token is presented again, but not before our own late request must have died (protocol R8)."""
     wait = rules.BACKOFF_FLOOR if not policy.settle_delay else timedelta(0)  # within a grace every second counts
-    if (
-        seen.in_doubt and seen.failures
-    ):  # only a doubt that is repeated backs off; earlier deferrals are no reason to wait
+    if seen.in_doubt and seen.failures:  # only what is repeated backs off; earlier deferrals are no reason to wait
         wait = rules.backoff(seen.failures, now=now, expires_at=seen.expires_at, draw=draw)
-    after = _laned(
+    after = laned(
         replace(
             seen,
             in_doubt=True,
@@ -283,121 +237,10 @@ def _uncertain(
     return Transition(after=after, event=event, visible=not seen.in_doubt)
 
 
-def _rejected(seen: Credential, outcome: Rejected, *, now: datetime, draw: float, storm: bool) -> Transition:
-    if seen.health is Health.RELOGIN_REQUIRED:
-        return _still_condemned(seen, outcome, now=now)
-    since = seen.first_rejected_at if _repeats(seen, outcome) else None
-    counted = replace(
-        seen,
-        rejections=seen.rejections + 1 if since else 1,
-        rejected_code=outcome.code,
-        first_rejected_at=since or now,
-    )
-    enough = would_condemn(seen, outcome, now=now)
-    if enough and not storm:
-        return _condemned(counted, outcome, now=now)
-    wait = rules.confirmation_wait(outcome.confirmation, counted.rejections, draw=draw)
-    if enough:
-        wait = rules.storm_wait(counted.rejections, draw=draw)
-    after = _laned(replace(counted, next_attempt_at=now + wait))
-    event = RefreshRejected(
-        id=after.id,
-        client=after.client,
-        generation=after.generation,
-        code=outcome.code,
-        rejections=after.rejections,
-        next_attempt_at=after.next_attempt_at,
-        storm=enough,
-        detail=outcome.detail,
-    )
-    return Transition(after=after, event=event)
-
-
-def would_condemn(before: Credential, outcome: Rejected, *, now: datetime) -> bool:
-    """Whether this refusal is enough to call a person, if no storm says otherwise."""
-    if before.health is Health.RELOGIN_REQUIRED:
-        return False
-    since = before.first_rejected_at if _repeats(before, outcome) else None
-    return rules.is_condemned(
-        outcome.confirmation,
-        before.rejections + 1 if since else 1,
-        first_rejected_at=since or now,
-        expires_at=before.expires_at,
-        now=now,
-    )
-
-
-def _condemned(counted: Credential, outcome: Rejected, *, now: datetime) -> Transition:
-    reason = Reason.ROTATION_LOST if counted.in_doubt else _reason(outcome)
-    after = _laned(
-        replace(
-            counted,
-            health=Health.RELOGIN_REQUIRED,
-            reason=reason,
-            in_doubt=False,
-            condemned_at=now,
-            issued_at=None,
-            expires_at=None,
-            refresh_at=None,
-            next_attempt_at=rules.healing_at(now, now),
-        )
-    )
-    event = ReloginRequired(
-        id=after.id,
-        client=after.client,
-        generation=after.generation,
-        code=outcome.code,
-        reason=reason,
-        next_attempt_at=after.next_attempt_at,
-        detail=outcome.detail,
-    )
-    return Transition(
-        after=after,
-        event=event,
-        withdraw_access=True,
-        visible=True,
-        stream=(StreamEvent.RELOGIN_REQUIRED,),
-    )
-
-
-def _still_condemned(seen: Credential, outcome: Rejected, *, now: datetime) -> Transition:
-    after = _laned(
-        replace(
-            seen,
-            in_doubt=False,
-            next_attempt_at=rules.healing_at(seen.condemned_at or now, now),
-        )
-    )
-    event = HealingFailed(
-        id=after.id,
-        client=after.client,
-        generation=after.generation,
-        code=outcome.code,
-        next_attempt_at=after.next_attempt_at,
-    )
-    return Transition(after=after, event=event, visible=seen.in_doubt)
-
-
-def _reason(outcome: Rejected) -> Reason:
-    if outcome.confirmation is Confirmation.SLOWEST:
-        return Reason.UNEXPLAINED_REFUSAL
-    return _REASONS.get(outcome.code, Reason.REFUSED)
-
-
-def _repeats(seen: Credential, outcome: Rejected) -> bool:
-    """Whether this refusal goes on counting: the same code, or another name for as much certainty."""
-    code = seen.rejected_code or ""
-    if code == outcome.code:
-        return True
-    if code == "unknown_error" or code.startswith("http_"):
-        return outcome.confirmation is Confirmation.SLOWEST
-    return outcome.confirmation is (Confirmation.SLOW if code in SLOW_REJECTIONS else Confirmation.FAST)
-
-
 def _misconfigured(seen: Credential, outcome: Misconfigured, *, now: datetime) -> Transition:
     """Only the schedule is given back: the client is suspended, so the row stays due and nobody is asked to log in."""
     due_at = min(seen.refresh_at, now) if seen.refresh_at else now
-    after = _laned(replace(seen, next_attempt_at=due_at))
+    after = laned(replace(seen, next_attempt_at=due_at))
     event = RefreshMisconfigured(
         id=after.id,
         client=after.client,
@@ -439,10 +282,6 @@ def _proves_sliding(seen: Credential, policy: RefreshPolicy, sent_at: datetime) 
     if policy.refresh_lifetime is None or policy.lifetime_from is rules.LifetimeFrom.ROTATION:
         return False
     return sent_at > seen.login_at + policy.refresh_lifetime
-
-
-def _laned(credential: Credential) -> Credential:
-    return replace(credential, lane=lane_of(credential))
 
 
 def _shown(credential: Credential) -> tuple[object, ...]:

@@ -10,8 +10,8 @@ from refreshd.domain.events import CredentialHeld, ReloginSoon
 from refreshd.domain.figures import Figures
 from refreshd.domain.rescue import RescuedToken
 from refreshd.domain.secret import Secret
-from refreshd.domain.settle import Transition
 from refreshd.domain.storm import Refusals
+from refreshd.domain.transition import Transition
 from refreshd.ports.publisher import Counters, Snapshot
 
 

@@ -2,12 +2,13 @@
 
 from datetime import datetime
 
+from refreshd.domain.condemnation import would_condemn
 from refreshd.domain.credential import ClientName, Credential
 from refreshd.domain.events import GrantStormBegan, GrantStormEnded, StoreFailed
 from refreshd.domain.outcome import Rejected
 from refreshd.domain.rescue import RescuedToken
-from refreshd.domain.settle import Transition, would_condemn
 from refreshd.domain.storm import LONGEST, Weather, judge
+from refreshd.domain.transition import Transition
 from refreshd.ports.clock import Clock
 from refreshd.ports.observer import Observer
 from refreshd.ports.store import Attempt, Store, StoreUnavailable

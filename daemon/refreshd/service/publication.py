@@ -4,7 +4,6 @@ The store knows what Redis has not seen, so an outage or a crash only delays; re
 """
 
 import asyncio
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -60,7 +59,7 @@ class Publication:
         self._republish_after: CredentialId | None = None
         self._republishing = False
         self._checked_at = 0.0
-        self._there_at = -math.inf
+        self._there_at = clock.monotonic()  # until it is known to be away
 
     def wake(self) -> None:
         self._event.set()

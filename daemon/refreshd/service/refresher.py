@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from refreshd.domain.client import Client
-from refreshd.domain.credential import ClientName, lane_of
+from refreshd.domain.credential import ClientName, laned
 from refreshd.domain.events import (
     AnswerDropped,
     AttemptReleased,
@@ -23,8 +23,9 @@ from refreshd.domain.events import (
 from refreshd.domain.outcome import Outcome, Refreshed, Rejected, label
 from refreshd.domain.policy import LifetimeFrom, RefreshPolicy, margin
 from refreshd.domain.rescue import as_answer
-from refreshd.domain.settle import Transition, settle
+from refreshd.domain.settle import settle
 from refreshd.domain.steps import Reached, Step, unobserved
+from refreshd.domain.transition import Transition
 from refreshd.ports.clock import Clock
 from refreshd.ports.observer import Observer
 from refreshd.ports.store import Attempt, Committed, Conflict, Store, StoreUnavailable
@@ -134,7 +135,7 @@ class Refresher:
         answer, answered_at = as_answer(rescued, now=now)
         adopted = settle(before, answer, policy, sent_at=answered_at, now=now, draw=draw)
         after = replace(adopted.after, next_attempt_at=now)  # nobody has tried it yet
-        return replace(adopted, adopts=rescued.id, after=replace(after, lane=lane_of(after)))
+        return replace(adopted, adopts=rescued.id, after=laned(after))
 
     def _may_send(self, policy: RefreshPolicy, claimed_at: float, began: float) -> bool:
         """The last look before the first byte: no drain began, and the lease still covers the request and its commit.

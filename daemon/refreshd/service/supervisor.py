@@ -1,6 +1,7 @@
 """The life of the daemon: named root tasks, any of which ending ends it; a drain; a true exit cause."""
 
 import asyncio
+import contextlib
 import traceback
 from datetime import timedelta
 
@@ -85,11 +86,9 @@ class Supervisor:
         await _end(roots)
         if any(root.get_name() == "publication" and not root.cancelled() for root in roots):
             return  # it ended by a fault of ours, which a last round would only meet again
-        try:
+        with contextlib.suppress(TimeoutError):  # what is not published now is at the next start
             async with asyncio.timeout(FLUSH_TIMEOUT):
                 await self._publication.flush()
-        except TimeoutError:
-            pass  # published at the next start
 
     async def _wait_for_answers(self) -> None:
         """Bounded by the drain's limit, but never left while an answer is not stored (protocol R6)."""

@@ -2,8 +2,6 @@
 
 import re
 import time
-from collections import Counter
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Self
@@ -17,6 +15,7 @@ from tests.programme.crashing.judge import Death, unexplained_losses, unexplaine
 from tests.programme.crashing.plan import SITES, Case, Kind, rules_of
 from tests.programme.crashing.traps import Trap, TrappedLedger
 from tests.programme.daemons.asking import metric, until, url_of
+from tests.programme.daemons.findings import Findings
 from tests.programme.daemons.installation import BASIC, MARK, PKCE, Installation, names, redis_client, shown
 from tests.programme.daemons.processes import ForkServer, Process
 from tests.programme.daemons.store_view import Row, integrity
@@ -32,15 +31,6 @@ CALM_SECONDS = 40.0
 INTEGRITY_EVERY = 25
 SHOWN_LONGER = 2.0  # Redis shows expiry without its fraction, and counts a life from when it is written
 _STOP_SECONDS = 15.0
-
-
-@dataclass(slots=True)
-class Findings:
-    """What one thread saw. `slowest` in seconds, from a start until all that was due is served."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    violations: list[str] = field(default_factory=list)
-    slowest: float = 0.0
 
 
 class Site:

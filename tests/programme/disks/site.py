@@ -2,10 +2,8 @@
 
 import signal
 import time
-from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +14,7 @@ from refreshd.demo.faults import Latency
 from refreshd.demo.grants import Rules
 from refreshd.demo.provider import ProviderThread
 from tests.programme.daemons.asking import metric, status, until, url_of
+from tests.programme.daemons.findings import Findings
 from tests.programme.daemons.installation import MARK, Installation, MarkedLedger, names, redis_client, shown
 from tests.programme.daemons.processes import ForkServer, Process
 from tests.programme.disks.disk import Disk
@@ -34,15 +33,6 @@ START_SECONDS = 20.0
 NOTICED_SECONDS = 6.0
 MENDED_SECONDS = 15.0
 STOP_SECONDS = 20.0
-
-
-@dataclass(slots=True)
-class Findings:
-    """What one thread saw. `slowest`: seconds from mending until all was stored and shown."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    violations: list[str] = field(default_factory=list)
-    slowest: float = 0.0
 
 
 class Site:

@@ -13,7 +13,7 @@ from sqlalchemy import RowMapping, select, update
 from refreshd.adapters.sql.rows import RowCodec
 from refreshd.adapters.sql.schema import credential
 from refreshd.domain.credential import Credential, Health, Lane
-from refreshd.domain.settle import Transition
+from refreshd.domain.transition import Transition
 from refreshd.ports.sealer import Undecryptable
 from refreshd.ports.store import Attempt, Committed
 from tests.contract.stores import SqliteBed, grant

@@ -12,7 +12,8 @@ from refreshd.adapters.httpx_token_endpoint import HttpxTokenEndpoint
 from refreshd.domain.credential import ClientName
 from refreshd.domain.outcome import Outcome, Refreshed
 from refreshd.domain.secret import Secret
-from refreshd.domain.settle import Transition, settle
+from refreshd.domain.settle import settle
+from refreshd.domain.transition import Transition
 from refreshd.ports.store import Attempt
 from tests.contract.stores import POLICY
 from tests.fakes import FakeClock

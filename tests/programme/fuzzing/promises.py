@@ -10,7 +10,7 @@ from refreshd.adapters.sql.rows import RowCodec
 from refreshd.adapters.structlog_observer import _fields, _json, redact
 from refreshd.domain.credential import Credential, Health, Reason
 from refreshd.domain.outcome import Deferred, GrantedAccess, Misconfigured, Outcome, Refreshed, Rejected, Uncertain
-from refreshd.domain.settle import Transition
+from refreshd.domain.transition import Transition
 from refreshd.ports.store import Attempt
 from tests.programme.fuzzing import judge as j
 from tests.programme.fuzzing.bodies import Planted, basic

@@ -20,7 +20,7 @@ from refreshd.domain.events import (
     TaskCrashed,
 )
 from refreshd.domain.outcome import Outcome, Uncertain
-from refreshd.domain.settle import Transition
+from refreshd.domain.transition import Transition
 from refreshd.ports.store import Attempt, Committed, Conflict
 from tests.programme.simulated.network import Look, Provider, Sending
 from tests.programme.virtual_time import Timeline

@@ -2,9 +2,7 @@
 
 import signal
 import time
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,6 +12,7 @@ from refreshd.demo.dialects import Verdict
 from refreshd.demo.faults import Latency
 from refreshd.demo.grants import Rules
 from refreshd.demo.provider import ProviderThread
+from tests.programme.daemons.findings import Findings
 from tests.programme.daemons.installation import MARK, Installation, MarkedLedger, names, redis_client, shown
 from tests.programme.daemons.processes import ForkServer, Process
 from tests.programme.stopping.plan import Case, When
@@ -31,15 +30,6 @@ SCHEDULER: Mapping[str, str | int] = {
     "concurrency": 32,
 }
 _FIRST_LINE = "config.warning"  # as the configuration above has a warning
-
-
-@dataclass(slots=True)
-class Findings:
-    """What one thread saw. `longest`: seconds from the first signal to the end."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    violations: list[str] = field(default_factory=list)
-    longest: float = 0.0
 
 
 class Site:
@@ -114,7 +104,7 @@ class Site:
             process.send(number)
         ended = process.ended(DRAIN_SECONDS + MARGIN_SECONDS - (time.monotonic() - began))
         took = time.monotonic() - began
-        self._findings.longest = max(self._findings.longest, took)
+        self._findings.slowest = max(self._findings.slowest, took)
         self._count("stops")
         self._count("stops during the start", int(case.when is When.STARTING))
         self._count("signals repeated", len(case.again))

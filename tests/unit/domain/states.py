@@ -18,7 +18,8 @@ from refreshd.domain.outcome import (
 )
 from refreshd.domain.policy import LifetimeFrom, RefreshPolicy
 from refreshd.domain.secret import Secret
-from refreshd.domain.settle import Transition, settle
+from refreshd.domain.settle import settle
+from refreshd.domain.transition import Transition
 
 PAGE = Path(__file__).parents[3] / "docs/states.md"
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)

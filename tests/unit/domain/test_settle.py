@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refreshd.domain import policy as rules
+from refreshd.domain.condemnation import would_condemn
 from refreshd.domain.credential import Credential, Health, Lane, Reason
 from refreshd.domain.events import (
     CredentialRefreshed,
@@ -32,7 +33,8 @@ from refreshd.domain.outcome import (
 )
 from refreshd.domain.policy import LifetimeFrom, RefreshPolicy
 from refreshd.domain.secret import Secret
-from refreshd.domain.settle import ALL_WARNINGS, Transition, settle, would_condemn
+from refreshd.domain.settle import settle
+from refreshd.domain.transition import ALL_WARNINGS, Transition
 from tests.unit.domain import states
 from tests.unit.domain.strategies import (
     DAY,

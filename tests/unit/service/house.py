@@ -10,7 +10,7 @@ from refreshd.domain.client import AuthMethod, Client, Limits
 from refreshd.domain.credential import CredentialId
 from refreshd.domain.policy import RefreshPolicy
 from refreshd.domain.secret import Secret
-from refreshd.domain.settle import Transition
+from refreshd.domain.transition import Transition
 from refreshd.ports.store import Attempt, Committed, Conflict, StoreUnavailable
 from refreshd.service.refresher import Registration
 from refreshd.wiring.services import Measures, Ports, assemble

@@ -18,7 +18,7 @@ from refreshd.domain.secret import Secret
 from refreshd.ports.publisher import PublisherUnavailable
 from refreshd.ports.store import Capacity
 from tests.contract.stores import ACME, LEASE, grant
-from tests.fakes import success
+from tests.fakes import quiet, success
 from tests.unit.service.house import House
 
 SECOND = timedelta(seconds=1)
@@ -53,8 +53,7 @@ class TestRescue:
         house.endpoint.script = [success("kept-access", "kept-refresh"), REFUSED]
         frozen = asyncio.create_task(house.scanner.scan())
         await frozen
-        while not house.presented():
-            await asyncio.sleep(0)
+        await house.endpoint.asked.wait()
         other = SqlStore(house.bed.engines, house.bed.codec, owner="p2")
         house.clock.advance(LEASE)
         room = {ACME: Capacity(count=1, lease=LEASE)}
@@ -370,7 +369,8 @@ async def test_keys_that_become_anothers_in_the_middle_of_a_republication_are_wa
     house.publisher.meta = "theirs"
     house.clock.advance(6 * SECOND)
     running = asyncio.create_task(house.publication.run())
-    await asyncio.sleep(0.1)
+    await house.observer.until("redis.foreign_meta")
+    await quiet()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

@@ -14,7 +14,7 @@ from refreshd.domain.events import ReloginRequired, ResponsesUnpersisted
 from refreshd.domain.outcome import Confirmation, Deferred, Misconfigured, Refreshed, Rejected, Uncertain
 from refreshd.domain.secret import Secret
 from tests.contract.stores import LEASE, grant
-from tests.fakes import START, success
+from tests.fakes import START, quiet, success
 from tests.unit.service.house import House
 
 SECOND = timedelta(seconds=1)
@@ -171,12 +171,10 @@ async def test_a_drain_waits_for_an_answer_on_its_way(house: House) -> None:
     house.bed.add(grant())
     house.endpoint.gate = asyncio.Event()
     running = asyncio.create_task(house.supervisor.run())
-    while not house.presented():
-        await asyncio.sleep(0.01)
+    await house.endpoint.asked.wait()
     house.supervisor.stop("SIGTERM")
     house.supervisor.stop("SIGTERM")
-    while not house.health.draining:
-        await asyncio.sleep(0.01)
+    await house.observer.until("daemon.draining")
     assert not running.done()
     house.endpoint.gate.set()
     assert 0 == await running
@@ -188,10 +186,10 @@ async def test_a_drain_never_leaves_an_unstored_answer(house: House) -> None:
     house.bed.add(grant())
     house.store.commits_fail = True
     running = asyncio.create_task(house.supervisor.run())
-    while house.refresher.unpersisted == 0:
-        await asyncio.sleep(0.01)
+    await house.observer.until("store.unpersisted_responses")
     house.supervisor.stop("SIGTERM")
-    await asyncio.sleep(0.3)
+    await house.observer.until("daemon.draining")
+    await quiet()
     assert not running.done()
     house.store.commits_fail = False
     assert 0 == await running
@@ -310,12 +308,11 @@ async def test_a_silent_ticker_is_noticed(house: House) -> None:
     """A clock that stepped back would silence the ticker: the scanner goes on and has it wound up again."""
     running = asyncio.create_task(house.scanner.run())
     house.clock.advance(10 * SECOND)
-    while not house.missed_ticks:
-        await asyncio.sleep(0.01)
+    await house.observer.until("scan.tick_missed")
     house.health.drain()
     house.scanner.stop()
     await running
-    assert "scan.tick_missed" in house.observer.names()
+    assert 1 <= house.missed_ticks
 
 
 async def test_a_bug_in_one_attempt_ends_neither_the_daemon_nor_the_others(house: House) -> None:
@@ -339,8 +336,7 @@ async def test_a_publisher_that_swallows_a_cancellation_does_not_hold_up_the_end
     running = asyncio.create_task(house.supervisor.run())
     house.scanner.tick()
     async with asyncio.timeout(5):
-        while not house.publisher.swallowing:
-            await asyncio.sleep(0.01)
+        await house.publisher.swallowing.wait()
         house.supervisor.stop("SIGTERM")
         assert 0 == await running
     assert 0 == house.publisher.swallows
@@ -351,11 +347,9 @@ async def test_what_a_drain_has_stored_is_published_before_the_end(house: House)
     house.bed.add(grant())
     house.endpoint.gate = asyncio.Event()
     running = asyncio.create_task(house.supervisor.run())
-    while not house.presented():
-        await asyncio.sleep(0.01)
+    await house.endpoint.asked.wait()
     house.supervisor.stop("SIGTERM")
-    while not house.health.draining:
-        await asyncio.sleep(0.01)
+    await house.observer.until("daemon.draining")
     house.publisher.failures = 3
     house.endpoint.gate.set()
     assert (0, "access-1") == (await running, house.token("a"))

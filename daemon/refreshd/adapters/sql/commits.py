@@ -13,8 +13,8 @@ from refreshd.adapters.sql import history, rescue, statements
 from refreshd.adapters.sql.rows import RowCodec
 from refreshd.adapters.sql.schema import credential
 from refreshd.adapters.sql.thread import StoreThread
-from refreshd.domain.settle import Transition
 from refreshd.domain.steps import Reached, Step
+from refreshd.domain.transition import Transition
 from refreshd.ports.sealer import Undecryptable
 from refreshd.ports.store import Attempt, Committed, Conflict, StoreUnavailable
 

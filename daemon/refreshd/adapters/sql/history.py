@@ -12,7 +12,7 @@ from refreshd.adapters.sql import statements
 from refreshd.adapters.sql.schema import Instant, attempt_log, credential
 from refreshd.domain.credential import CredentialId
 from refreshd.domain.outcome import Phase
-from refreshd.domain.settle import Transition
+from refreshd.domain.transition import Transition
 from refreshd.ports.store import Attempt, Committed, Conflict
 
 UNKNOWN = "unknown"

@@ -8,7 +8,7 @@ from refreshd.adapters.sql.rows import RowCodec
 from refreshd.adapters.sql.schema import rescued_token
 from refreshd.domain.credential import AccessToken
 from refreshd.domain.rescue import RescuedToken
-from refreshd.domain.settle import Transition
+from refreshd.domain.transition import Transition
 from refreshd.ports.sealer import Undecryptable
 from refreshd.ports.store import Attempt
 

@@ -18,7 +18,7 @@ from refreshd.domain.credential import (
 )
 from refreshd.domain.events import StreamEvent
 from refreshd.domain.secret import Secret
-from refreshd.domain.settle import Transition
+from refreshd.domain.transition import Transition
 from refreshd.ports.publisher import Snapshot
 from refreshd.ports.sealer import Sealer, Undecryptable
 from refreshd.ports.store import Attempt

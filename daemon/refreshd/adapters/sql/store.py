@@ -22,9 +22,9 @@ from refreshd.domain.credential import ClientName, CredentialId, lane_of
 from refreshd.domain.events import CredentialHeld, ReloginSoon
 from refreshd.domain.figures import Figures
 from refreshd.domain.rescue import RescuedToken
-from refreshd.domain.settle import Transition
 from refreshd.domain.steps import Reached, Step, unobserved
 from refreshd.domain.storm import Refusals
+from refreshd.domain.transition import Transition
 from refreshd.ports.publisher import Counters, Snapshot
 from refreshd.ports.store import Attempt, Capacity, Claims, Committed, Conflict
 

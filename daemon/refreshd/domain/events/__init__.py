@@ -1,0 +1,152 @@
+"""What happened, for logs, metrics and later notifications. Each class is one constant event name with its data.
+
+`name` and `level` are the log's; a field that holds a secret does not exist here.
+"""
+
+from refreshd.domain.events.client import (
+    ClientResumed,
+    ClientSuspended,
+    ClientThrottled,
+    GrantStormBegan,
+    GrantStormEnded,
+    InFlightChanged,
+    LimitTooLow,
+    MarginShrunk,
+    RequestFinished,
+    SlidingProven,
+    SlowStart,
+    StormsCounted,
+)
+from refreshd.domain.events.credential import (
+    AnswerDropped,
+    AttemptReleased,
+    CredentialHeld,
+    CredentialRefreshed,
+    EarlierLoginDropped,
+    HealingFailed,
+    RefreshDeferred,
+    RefreshMisconfigured,
+    RefreshRejected,
+    RefreshTokenOnly,
+    RefreshUncertain,
+    ReloginRequired,
+    ReloginSoon,
+    RescuedTokenAdopted,
+    StreamEvent,
+    TokenRescued,
+)
+from refreshd.domain.events.daemon import (
+    ClockStepped,
+    DaemonDraining,
+    DaemonReady,
+    DaemonStarted,
+    DaemonStopped,
+    DoubtsFound,
+    FiguresTaken,
+    ForeignKeys,
+    PublishedBatch,
+    PublisherLost,
+    RepublishStarted,
+    ResponsesUnpersisted,
+    RevisionAhead,
+    ScanFinished,
+    StoreFailed,
+    TaskCrashed,
+    TickMissed,
+)
+
+Event = (
+    CredentialRefreshed
+    | RefreshTokenOnly
+    | RefreshDeferred
+    | RefreshUncertain
+    | RefreshRejected
+    | ReloginRequired
+    | HealingFailed
+    | RefreshMisconfigured
+    | ReloginSoon
+    | CredentialHeld
+    | AnswerDropped
+    | TokenRescued
+    | RescuedTokenAdopted
+    | EarlierLoginDropped
+    | AttemptReleased
+    | RequestFinished
+    | InFlightChanged
+    | ClientSuspended
+    | ClientResumed
+    | ClientThrottled
+    | GrantStormBegan
+    | GrantStormEnded
+    | StormsCounted
+    | SlowStart
+    | SlidingProven
+    | MarginShrunk
+    | LimitTooLow
+    | StoreFailed
+    | ResponsesUnpersisted
+    | DoubtsFound
+    | ScanFinished
+    | FiguresTaken
+    | TickMissed
+    | ClockStepped
+    | PublisherLost
+    | RepublishStarted
+    | ForeignKeys
+    | PublishedBatch
+    | RevisionAhead
+    | DaemonStarted
+    | DaemonReady
+    | DaemonDraining
+    | DaemonStopped
+    | TaskCrashed
+)
+
+__all__ = [
+    "AnswerDropped",
+    "AttemptReleased",
+    "ClientResumed",
+    "ClientSuspended",
+    "ClientThrottled",
+    "ClockStepped",
+    "CredentialHeld",
+    "CredentialRefreshed",
+    "DaemonDraining",
+    "DaemonReady",
+    "DaemonStarted",
+    "DaemonStopped",
+    "DoubtsFound",
+    "EarlierLoginDropped",
+    "Event",
+    "FiguresTaken",
+    "ForeignKeys",
+    "GrantStormBegan",
+    "GrantStormEnded",
+    "HealingFailed",
+    "InFlightChanged",
+    "LimitTooLow",
+    "MarginShrunk",
+    "PublishedBatch",
+    "PublisherLost",
+    "RefreshDeferred",
+    "RefreshMisconfigured",
+    "RefreshRejected",
+    "RefreshTokenOnly",
+    "RefreshUncertain",
+    "ReloginRequired",
+    "ReloginSoon",
+    "RepublishStarted",
+    "RequestFinished",
+    "RescuedTokenAdopted",
+    "ResponsesUnpersisted",
+    "RevisionAhead",
+    "ScanFinished",
+    "SlidingProven",
+    "SlowStart",
+    "StoreFailed",
+    "StormsCounted",
+    "StreamEvent",
+    "TaskCrashed",
+    "TickMissed",
+    "TokenRescued",
+]
