@@ -57,16 +57,16 @@ class Housekeeping:
     async def round(self) -> None:
         """Raises `StoreUnavailable`."""
         await self._warn()
-        await self._forget_history()
         now = self._clock.monotonic()
         if self._counted_at is None or now - self._counted_at >= FIGURES_EVERY.total_seconds():
             self._counted_at = now
-            await self._store.touch(now=self._clock.now())
             figures = await self._store.figures(now=self._clock.now())
             self._observer.on_event(FiguresTaken(figures=figures))
             self._check_limits(figures)
+            await self._store.touch(now=self._clock.now())
             self._observer.on_event(StormsCounted(clients=tuple(await self._store.storms())))
             await self._store.forget_removed(before=self._clock.now() - FORGET_AFTER)
+        await self._forget_history()
 
     async def _warn(self) -> None:
         while True:
