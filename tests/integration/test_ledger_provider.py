@@ -16,7 +16,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from refreshd.adapters.httpx_token_endpoint import HttpxTokenEndpoint
+from refreshd.adapters.oauth.connections import Connections
+from refreshd.adapters.oauth.token_endpoint import HttpxTokenEndpoint
 from refreshd.adapters.system_clock import SystemClock
 from refreshd.demo import storms
 from refreshd.demo.faults import (
@@ -67,8 +68,8 @@ async def serving(**rules: Any) -> AsyncIterator[LedgerProvider]:
 async def ask(client: Client, token: str, *, deadline: timedelta | None = None) -> Outcome:
     """One refresh by the client that ships."""
     asked = client if deadline is None else _hurried(client, deadline)
-    endpoint = HttpxTokenEndpoint({asked.name: asked}, limit=4, clock=SystemClock(), user_agent="refreshd/0")
-    async with endpoint:
+    async with Connections([asked], limit=4, user_agent="refreshd/0") as connections:
+        endpoint = HttpxTokenEndpoint(connections, clock=SystemClock())
         return await endpoint.refresh(asked, Secret(token), "offline read", may_send=lambda: True)
 
 

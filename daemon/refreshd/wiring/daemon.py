@@ -10,7 +10,8 @@ from refreshd import __version__
 from refreshd.adapters.apscheduler_ticker import ApschedulerTicker
 from refreshd.adapters.fail_points import fail_points
 from refreshd.adapters.http.server import HttpServer
-from refreshd.adapters.httpx_token_endpoint import HttpxTokenEndpoint
+from refreshd.adapters.oauth.connections import Connections
+from refreshd.adapters.oauth.token_endpoint import HttpxTokenEndpoint
 from refreshd.adapters.observers import Observers
 from refreshd.adapters.prometheus_observer import PrometheusObserver
 from refreshd.adapters.redis.publisher import RedisPublisher
@@ -69,11 +70,10 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
                 },
             )
         )
-        endpoint = await stack.enter_async_context(
-            HttpxTokenEndpoint(
-                {name: one.client for name, one in registered.items()},
+        connections = await stack.enter_async_context(
+            Connections(
+                [one.client for one in registered.values()],
                 limit=scheduler.concurrency,
-                clock=clock,
                 user_agent=f"refreshd/{__version__}",
             )
         )
@@ -81,7 +81,7 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
         services = assemble(
             Ports(
                 store=store,
-                endpoint=endpoint,
+                endpoint=HttpxTokenEndpoint(connections, clock=clock),
                 publisher=publisher,
                 observer=observer,
                 clock=clock,

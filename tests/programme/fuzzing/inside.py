@@ -4,7 +4,8 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 
-from refreshd.adapters.httpx_token_endpoint import _Received, _scrubbed
+from refreshd.adapters.oauth.connections import Received
+from refreshd.adapters.oauth.token_endpoint import without_secrets
 from refreshd.adapters.sql.rows import RowCodec
 from refreshd.domain.client import AuthMethod, Client
 from refreshd.domain.credential import AttemptId, ClientName, Credential
@@ -75,11 +76,11 @@ def examine(case: Case, codec: RowCodec, tally: Tally) -> Judged | None:
 
 def read(case: Case, headers: dict[str, str]) -> Outcome:
     """As the endpoint reads what it received."""
-    received = _Received()
+    received = Received()
     received.status, received.headers, received.body = case.status, headers, case.body
     answer = Answer(status=case.status, headers=headers, body=received.decoded(), complete=case.complete)
     outcome = read_answer(answer, now=NOW, rejection_codes=CODES)
-    return _scrubbed(outcome, Secret(case.planted.presented), _CLIENTS[case.planted.client_secret])
+    return without_secrets(outcome, [Secret(case.planted.presented)], _CLIENTS[case.planted.client_secret])
 
 
 def _settled(judged: Judged, codec: RowCodec, tally: Tally) -> list[str]:

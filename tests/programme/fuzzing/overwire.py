@@ -8,7 +8,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-from refreshd.adapters.httpx_token_endpoint import HttpxTokenEndpoint
+from refreshd.adapters.oauth.connections import Connections
+from refreshd.adapters.oauth.token_endpoint import HttpxTokenEndpoint
 from refreshd.domain.credential import ClientName
 from refreshd.domain.outcome import Outcome, Refreshed
 from refreshd.domain.secret import Secret
@@ -64,11 +65,10 @@ class Wire:
     async def __aenter__(self) -> Self:
         self._server = await self._stack.enter_async_context(RawServer(self._answer))
         client = client_of(case(0, 0).planted)
-        self._endpoint = await self._stack.enter_async_context(
-            HttpxTokenEndpoint(
-                {_MAIN: client, _LATE: replace(client, name=_LATE)}, limit=ROWS, clock=FakeClock(NOW), user_agent="fuzz"
-            )
+        connections = await self._stack.enter_async_context(
+            Connections([client, replace(client, name=_LATE)], limit=ROWS, user_agent="fuzz")
         )
+        self._endpoint = HttpxTokenEndpoint(connections, clock=FakeClock(NOW))
         asyncio.get_running_loop().set_exception_handler(self._complain)
         return self
 

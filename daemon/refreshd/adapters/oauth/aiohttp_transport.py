@@ -13,7 +13,7 @@ import aiohttp
 import httpx
 from yarl import URL
 
-from refreshd.adapters.wire_tap import TappedConnector, Wire, current_wire
+from refreshd.adapters.oauth.wire_tap import TappedConnector, Wire, current_wire
 
 IDLE_SECONDS = 2.0  # a server that closes an idle connection must not meet our next request on it
 CONNECT_SECONDS = 10.0
