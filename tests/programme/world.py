@@ -111,12 +111,11 @@ class World:
 
     def pass_time(self, seconds: float) -> None:
         """Everything that happens within that much of the world's time."""
-        self.loop.run_until_complete(self._until(self.timeline.now + seconds))
+        driver = self.loop.create_task(self._until(self.timeline.now + seconds))
+        self.machine.drive(driver)  # before its first turn: whoever comes before it may die
+        self.loop.run_until_complete(driver)
 
     async def _until(self, end: float) -> None:
-        driver = asyncio.current_task()
-        if driver is not None:
-            self.machine.drive(driver)
         while self.timeline.now < end - 1e-6:
             await asyncio.sleep(min(MINUTE, end - self.timeline.now))
             self.inspect()
