@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0002"
+HEAD = "0003"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -85,6 +85,7 @@ credential = Table(
     Column("unpublished_events", String, nullable=False, server_default=""),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
+    Column("account", String(255)),
 )
 
 # SQLite uses a partial index only for a query that repeats its condition to the letter.
@@ -193,3 +194,25 @@ client_fact = Table(
     Column("client", String(32), primary_key=True),
     Column("sliding_proven_at", Instant, nullable=False),
 )
+
+provider_metadata = Table(
+    "provider_metadata",
+    metadata,
+    Column("issuer", String(512), primary_key=True),
+    Column("document", String, nullable=False),
+    Column("fetched_at", Instant, nullable=False),
+)
+
+revocation = Table(
+    "revocation",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("credential_id", String(128), nullable=False),
+    Column("client", String(32), nullable=False),
+    Column("refresh_token", LargeBinary, nullable=False),
+    Column("key_id", String(16), nullable=False),
+    Column("asked_at", Instant, nullable=False),
+    Column("next_attempt_at", Instant, nullable=False),
+    Column("failures", Integer, nullable=False, server_default="0"),
+)
+Index("ix_revocation_schedule", revocation.c.next_attempt_at)
