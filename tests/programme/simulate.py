@@ -4,21 +4,19 @@ A case is one world from its seed and index: some clients with their providers' 
 faults end, and a quarter of an hour later whatever lives must be fresh. What is promised stands in `simulated.watch`.
 """
 
-import multiprocessing
 import random
-import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 
+from tests.programme.processes import in_processes
 from tests.programme.programme import Limits, Report, per_thousand
 from tests.programme.simulated.houses import HOUSES, House
 from tests.programme.simulated.weather import MILD, ROUGH, Climate
 from tests.programme.virtual_time import Livelock
 from tests.programme.world import Scale, World, scratch
 
-WORKERS = 2
 _WORTH_TWO = 12  # cases; with fewer a second process costs more than it brings
 MOST_HOUSES = 3
 SHAPES = (Scale(credentials=40, days=1.0), Scale(credentials=12, days=3.0), Scale(credentials=24, days=1.5))
@@ -86,7 +84,9 @@ class Sum:
 
 def run(limits: Limits) -> Report:
     total = Sum()
-    for index, result in _two_at_a_time(limits) if limits.n >= _WORTH_TWO else _one_by_one(limits):
+    alone = limits.n < _WORTH_TWO
+    work = partial(simulate, limits.seed)
+    for index, result in _one_by_one(limits) if alone else in_processes(work, limits.first, limits.going):
         total.add(limits.seed, index, result)
     counts = {name: total.counts[name] for name in (*RARE, *sorted(total.counts.keys() - RARE.keys()))}
     return Report(
@@ -136,24 +136,3 @@ def _one_by_one(limits: Limits) -> Iterator[tuple[int, Result]]:
         index = limits.first + done
         yield index, simulate(limits.seed, index)
         done += 1
-
-
-def _two_at_a_time(limits: Limits) -> Iterator[tuple[int, Result]]:
-    """In processes of their own, which Ctrl-C does not reach; a world that was begun is lived to its end."""
-    context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(WORKERS, mp_context=context, initializer=_ignore_ctrl_c) as pool:
-        under_way: dict[Future[Result], int] = {}
-        begun = 0
-        while True:
-            while len(under_way) < WORKERS and limits.going(begun):
-                index = limits.first + begun
-                under_way[pool.submit(simulate, limits.seed, index)] = index
-                begun += 1
-            if not under_way:
-                return
-            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
-                yield under_way.pop(future), future.result()
-
-
-def _ignore_ctrl_c() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

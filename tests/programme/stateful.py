@@ -4,10 +4,11 @@ An example is a hundred steps of Hypothesis over `world`, with the same promises
 whatever lives must be fresh. Examples come in batches of 25; a batch is its seed and index.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
-from functools import update_wrapper
+from dataclasses import dataclass, replace
+from functools import partial, update_wrapper
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from hypothesis import HealthCheck, Phase, seed, settings
@@ -29,6 +30,7 @@ from refreshd.demo.faults import (
 )
 from refreshd.demo.grants import Grace
 from refreshd.domain.steps import Step
+from tests.programme.processes import in_processes
 from tests.programme.programme import Limits, Report, per_thousand
 from tests.programme.simulated.houses import HOUSES, House
 from tests.programme.simulated.operator import Operator
@@ -392,32 +394,45 @@ class Sequences(RuleBasedStateMachine):
         provider.ledger.rules = replace(provider.ledger.rules, **changes)
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one batch came to."""
+
+    examples: int
+    counts: Counter[str]
+    violations: tuple[str, ...]
+
+
 def run(limits: Limits) -> Report:
-    violations: list[str] = []
-    TOTALS.counts.clear()
-    TOTALS.examples = 0
-    TOTALS.going = lambda: limits.going(TOTALS.examples)
-    batch = limits.first // BATCH
-    while limits.going(TOTALS.examples):
-        violations += run_batch(limits.seed, batch, min(BATCH, limits.n - TOTALS.examples))
-        batch += 1
-    counts = {name: TOTALS.counts[name] for name in (*RARE, *sorted(TOTALS.counts.keys() - RARE.keys()))}
+    """A batch is lived in a process of its own, as what Hypothesis draws hangs on what it drew before."""
+    counts: Counter[str] = Counter()
+    examples, violations = 0, list[str]()
+    first = limits.first // BATCH
+    work = partial(live, limits.seed, first * BATCH + limits.n, limits.began + limits.seconds)
+    for _index, batch in in_processes(work, first, lambda begun: limits.going(begun * BATCH), fresh=True):
+        examples += batch.examples
+        counts += batch.counts
+        violations += batch.violations
+    shown = {name: counts[name] for name in (*RARE, *sorted(counts.keys() - RARE.keys()))}
     return Report(
         name="stateful",
-        n=TOTALS.examples,
+        n=examples,
         seed=limits.seed,
         seconds=limits.elapsed,
-        counts=counts,
+        counts=shown,
         violations=violations,
-        minima=per_thousand(TOTALS.examples, RARE) if TOTALS.examples >= MANY else FEW,
+        minima=per_thousand(examples, RARE) if examples >= MANY else FEW,
     )
 
 
-def run_batch(number: int, batch: int, examples: int) -> list[str]:
-    """The examples of one batch; what broke a promise comes back with all that led there."""
-    TOTALS.failed = False
+def live(number: int, end: int, until: float, index: int) -> Batch:
+    """Examples of batch `index` of a seed, up to the `end`th; what broke a promise comes back with all that led there.
+
+    `until`: on the monotonic clock; what has not ended by then counts for nothing.
+    """
+    TOTALS.going = lambda: time.monotonic() < until
     chosen = settings(
-        max_examples=examples,
+        max_examples=min(BATCH, end - index * BATCH),
         stateful_step_count=STEPS,
         deadline=None,
         database=None,
@@ -426,9 +441,9 @@ def run_batch(number: int, batch: int, examples: int) -> list[str]:
         suppress_health_check=list(HealthCheck),
     )
     try:
-        run_state_machine_as_test(seed(f"{number}/{batch}")(Sequences), settings=chosen)
+        run_state_machine_as_test(seed(f"{number}/{index}")(Sequences), settings=chosen)
     except AssertionError as exc:
-        again = f"python -m tests.programme stateful --n {BATCH} --minutes 60 --seed {number} --first {batch * BATCH}"
+        again = f"python -m tests.programme stateful --n {BATCH} --minutes 60 --seed {number} --first {index * BATCH}"
         story = "\n  ".join(TOTALS.last)
-        return [f"{exc}\n  {story}\n  repeat: {again}"]
-    return []
+        return Batch(TOTALS.examples, TOTALS.counts, (f"{exc}\n  {story}\n  repeat: {again}",))
+    return Batch(TOTALS.examples, TOTALS.counts, ())

@@ -35,7 +35,7 @@ PUBLISHED_WITHIN = 2.0
 SEEN_WITHIN = 8.0  # a flush is noticed by a look every five seconds
 ROWS = (
     "SELECT id, client, revision, published_revision, generation, paused, health, removed_at, expires_at, updated_at,"
-    " in_doubt, attempt_id, refresh_token FROM credential"
+    " in_doubt, attempt_id, refresh_token, next_attempt_at, lane, failures, last_outcome, last_code FROM credential"
 )
 
 

@@ -57,7 +57,7 @@ class Operator:
     def adopt(self) -> bool:
         """End all holds. The tokens may be old ones, so whatever comes of it is the operator's doing."""
         world = self._world
-        for row in world.rows("health = 'held'"):
+        for row in world.rows("health = 'held' AND removed_at IS NULL"):
             provider = world.providers[ClientName(row["client"])]
             family = provider.ledger.family_of(world.stored_token(row))
             world.watch.disturbed(row["id"])
