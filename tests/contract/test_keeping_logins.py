@@ -1,5 +1,6 @@
 """What every store keeps so that no login is lost: rescued tokens, the attempt log, storms, holds, the order of work."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -292,6 +293,15 @@ class TestClock:
         assert {"issued_at", "expires_at", "refresh_at", "next_attempt_at", "updated_at"} == moved
         assert (before["login_at"], before["relogin_by"]) == (after["login_at"], after["relogin_by"])
         assert ["a"] == [one.id for one in await bed.store.unpublished(limit=9)]
+
+    async def test_answers_that_wait_move_with_it(self, bed: SqliteBed) -> None:
+        """What was settled by the old time and comes into the store after the jump would be a day off."""
+        bed.add(grant("a"), grant("b"))
+        first, second = await claim(bed.store, START), await claim(bed.store, START)
+        day = timedelta(days=1)
+        await asyncio.gather(*(commit(bed, one, success("t", "r")) for one in (first, second)), bed.store.shift(-day))
+        hour = _micros(START + timedelta(hours=1) - day)
+        assert [hour, hour] == [bed.row(name)["expires_at"] for name in "ab"]
 
 
 class TestOrderOfWork:

@@ -108,6 +108,26 @@ class Credential:
     attempted_at: datetime | None = None
 
 
+_SCHEDULE = (
+    "issued_at",
+    "expires_at",
+    "refresh_at",
+    "next_attempt_at",
+    "first_rejected_at",
+    "condemned_at",
+    "attempted_at",
+)
+"""The instants that move with a wall clock that jumped back; dates that people know stay (docs/decisions/0006)."""
+
+
+def moved(credential: Credential, by: timedelta) -> Credential:
+    """The same on a schedule that was moved by that much."""
+    if not by:
+        return credential
+    instants = {name: at + by for name in _SCHEDULE if (at := getattr(credential, name)) is not None}
+    return replace(credential, **instants)
+
+
 def lane_of(credential: Credential) -> Lane:
     """Where it stands in the order of work."""
     if credential.rejections:

@@ -8,8 +8,9 @@ from refreshd.domain.credential import AttemptId, CredentialId
 from refreshd.domain.events import TaskCrashed
 from refreshd.ports.observer import Observer
 from refreshd.ports.store import Attempt
+from refreshd.service.timekeeper import Moment
 
-Work = Callable[[Attempt, float], Awaitable[None]]
+Work = Callable[[Attempt, Moment], Awaitable[None]]
 
 
 class Pool:
@@ -31,8 +32,8 @@ class Pool:
     def in_flight(self) -> int:
         return len(self._tasks)
 
-    def start(self, attempt: Attempt, *, claimed_at: float) -> None:
-        """Run one attempt. `claimed_at`: boottime from before its claim."""
+    def start(self, attempt: Attempt, *, claimed_at: Moment) -> None:
+        """Run one attempt. `claimed_at`: from before its claim."""
         self._attempts[attempt.id] = attempt
         self._tasks[attempt.id] = asyncio.create_task(
             self._run(attempt, claimed_at), name=f"refresh {attempt.credential.id}"
@@ -47,7 +48,7 @@ class Pool:
         while self._tasks:
             await asyncio.wait(set(self._tasks.values()))
 
-    async def _run(self, attempt: Attempt, claimed_at: float) -> None:
+    async def _run(self, attempt: Attempt, claimed_at: Moment) -> None:
         try:
             await self._work(attempt, claimed_at)
         except Exception as exc:  # noqa: BLE001 - the one place: a bug in one attempt must not end the others

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from refreshd.domain.client import Client
-from refreshd.domain.credential import ClientName, laned
+from refreshd.domain.credential import ClientName, laned, moved
 from refreshd.domain.events import (
     AnswerDropped,
     AttemptReleased,
@@ -33,6 +33,7 @@ from refreshd.ports.token_endpoint import NotSent, TokenEndpoint
 from refreshd.service.grant_judge import GrantJudge
 from refreshd.service.health import Health
 from refreshd.service.throttle import Throttle
+from refreshd.service.timekeeper import Moment, Timekeeper
 
 _FIRST_RETRY = 0.1
 _LONGEST_RETRY = 5.0
@@ -49,7 +50,6 @@ class Registration:
 class Refresher:
     """Presents refresh tokens.
 
-    `clock_trusted`: whether an age in days is one; a wrong clock must not prove for ever that logins slide.
     `storing` counts answers on their way into the store, `unpersisted` those that it has refused so far (protocol R6).
     """
 
@@ -66,7 +66,7 @@ class Refresher:
         judge: GrantJudge,
         draw: Callable[[], float],
         on_commit: Callable[[], None],
-        clock_trusted: Callable[[], bool] = lambda: True,
+        timekeeper: Timekeeper,
         reached: Reached = unobserved,
     ) -> None:
         self._registrations = dict(registrations)
@@ -79,14 +79,14 @@ class Refresher:
         self._judge = judge
         self._draw = draw
         self._on_commit = on_commit
-        self._clock_trusted = clock_trusted
+        self._timekeeper = timekeeper
         self._reached = reached
         self._short_lived: set[ClientName] = set()
         self.storing = 0
         self.unpersisted = 0
 
-    async def refresh(self, attempt: Attempt, claimed_at: float) -> None:
-        """Carry one attempt through. `claimed_at`: boottime from before its claim was committed."""
+    async def refresh(self, attempt: Attempt, claimed_at: Moment) -> None:
+        """Carry one attempt through. `claimed_at`: from before its claim was committed."""
         before = attempt.credential
         one = self._registrations[before.client]
         sent_at, began, woke = self._clock.now(), self._clock.monotonic(), self._clock.boottime()
@@ -106,10 +106,10 @@ class Refresher:
             await self._release(attempt)
             return
         self._reached(Step.ANSWERED)
-        now = self._clock.now()
         took = timedelta(seconds=self._clock.boottime() - woke)
         one = self._registrations[before.client]  # what it is known by now: sliding may have been proven meanwhile
-        transition = await self._settle(attempt, _unrotated(outcome, attempt), one.policy, sent_at=now - took, now=now)
+        attempt = replace(attempt, credential=moved(before, self._timekeeper.moved_since(claimed_at)))
+        transition = await self._settle(attempt, _unrotated(outcome, attempt), one.policy, took=took)
         self._reached(Step.SETTLED)
         self.storing += 1
         self._health.holds(1)
@@ -123,10 +123,11 @@ class Refresher:
         await self._tell(attempt, transition, verdict, one)
 
     async def _settle(
-        self, attempt: Attempt, outcome: Outcome, policy: RefreshPolicy, *, sent_at: datetime, now: datetime
+        self, attempt: Attempt, outcome: Outcome, policy: RefreshPolicy, *, took: timedelta
     ) -> Transition:
         """A refusal holds no token, so there is time to look around before it is believed; an answer with one has none (R3)."""
-        before, draw = attempt.credential, self._draw()
+        before, now, draw = attempt.credential, self._timekeeper.now(), self._draw()
+        sent_at = now - took
         if not isinstance(outcome, Rejected):
             return settle(before, outcome, policy, sent_at=sent_at, now=now, draw=draw)
         rescued, storm = await self._judge.look_around(attempt, outcome, now=now)
@@ -137,14 +138,14 @@ class Refresher:
         after = replace(adopted.after, next_attempt_at=now)  # nobody has tried it yet
         return replace(adopted, adopts=rescued.id, after=laned(after))
 
-    def _may_send(self, policy: RefreshPolicy, claimed_at: float, began: float) -> bool:
+    def _may_send(self, policy: RefreshPolicy, claimed_at: Moment, began: float) -> bool:
         """The last look before the first byte: no drain began, and the lease still covers the request and its commit.
 
         The total deadline runs since `began` (monotonic): what connecting took is no longer needed.
         """
         rest = max(0.0, policy.request_timeout.total_seconds() - (self._clock.monotonic() - began))
         needed = rest + policy.commit_timeout.total_seconds()
-        used = self._clock.boottime() - claimed_at
+        used = self._clock.boottime() - claimed_at.boottime
         if self._health.draining or used + needed > policy.lease.total_seconds():
             return False
         self._reached(Step.SENDING)
@@ -175,12 +176,13 @@ class Refresher:
             self._count_unpersisted(-1)
 
     async def _commit_again(self, attempt: Attempt, transition: Transition) -> Committed | Conflict | None:
-        wait = _FIRST_RETRY
+        wait, settled_at = _FIRST_RETRY, self._timekeeper.moment()
         while transition.has_tokens or not self._health.draining:
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LONGEST_RETRY)
+            after = moved(transition.after, self._timekeeper.moved_since(settled_at))
             try:
-                return await self._store.commit(attempt, transition, now=self._clock.now())
+                return await self._store.commit(attempt, replace(transition, after=after), now=self._clock.now())
             except StoreUnavailable as exc:
                 self._observer.on_event(StoreFailed(doing="commit", error=str(exc)))
         return None
@@ -213,7 +215,7 @@ class Refresher:
                 self._observer.on_event(transition.event)
                 await self._judge.committed(before, transition)
                 self._warn_of_short_life(transition, one)
-                if transition.proves_sliding and self._clock_trusted():
+                if transition.proves_sliding and self._timekeeper.trusted:
                     await self._prove_sliding(transition, one)
             case None:
                 pass

@@ -82,7 +82,7 @@ class Scanner:
             if min(self._pool.free, sum(one.count for one in capacity.values())) <= 0:
                 self._finished(0)
                 return
-            claimed_at = self._clock.boottime()
+            claimed_at = self._timekeeper.moment()
             claims = await self._claim(capacity)
             for event in claims.held:
                 self._observer.on_event(event)

@@ -8,16 +8,25 @@ most often a virtual machine was paused, and its tokens have aged; what is due a
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from refreshd.domain.events import ClockStepped
 from refreshd.ports.clock import Clock
 from refreshd.ports.observer import Observer
-from refreshd.ports.store import Store
+from refreshd.ports.store import Store, StoreUnavailable
 
 STEP = timedelta(seconds=5)
 AHEAD = timedelta(days=1)
 UNSEEN = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """When rows were read: on the clock that measures leases, and how far the schedule had been moved by then."""
+
+    boottime: float
+    moved: timedelta
 
 
 class Timekeeper:
@@ -42,6 +51,21 @@ class Timekeeper:
         self._on_ahead = on_ahead
         self._origin = self._start_of_time()
         self.trusted = True
+        self._moved = timedelta(0)
+
+    def moment(self) -> Moment:
+        """To be taken before rows are read."""
+        return Moment(boottime=self._clock.boottime(), moved=self._moved)
+
+    def moved_since(self, moment: Moment) -> timedelta:
+        """By how much the stored schedule has been moved since then; who holds instants from before moves them too."""
+        return self._moved - moment.moved
+
+    def now(self) -> datetime:
+        """The time that the stored schedule goes by: a jump back counts from the look that moves the schedule with it."""
+        if self._start_of_time() - self._origin <= -STEP:
+            return self._origin + timedelta(seconds=self._clock.boottime())
+        return self._clock.now()
 
     async def begin(self, last_seen: datetime | None) -> None:
         """Compare with the store's last sign of life, before anything is due. Raises `StoreUnavailable`.
@@ -64,7 +88,7 @@ class Timekeeper:
         origin = self._start_of_time()
         jumped = origin - self._origin
         if jumped <= -STEP:
-            await self._store.shift(jumped)
+            await self._move(jumped)
             self._tell(jumped)
             self._on_back(jumped)
         elif jumped >= STEP:
@@ -72,6 +96,16 @@ class Timekeeper:
             self._tell(jumped)
             self._on_ahead(jumped)
         self._origin = origin
+
+    async def _move(self, by: timedelta) -> None:
+        """From here on answers are settled by the new time: their commits come after this one."""
+        before, self._origin = self._origin, self._origin + by
+        self._moved += by
+        try:
+            await self._store.shift(by)
+        except StoreUnavailable:
+            self._origin, self._moved = before, self._moved - by
+            raise
 
     def _tell(self, jumped: timedelta) -> None:
         self._observer.on_event(ClockStepped(by=jumped, now=self._clock.now(), schedule_moved=jumped < timedelta(0)))

@@ -112,7 +112,7 @@ def assemble(
         judge=judge,
         draw=ports.draw,
         on_commit=publication.wake,
-        clock_trusted=lambda: timekeeper.trusted,
+        timekeeper=timekeeper,
         reached=ports.reached,
     )
     pool = Pool(refresher.refresh, size=measures.concurrency, observer=observer, on_free=lambda: scanner.wake())  # noqa: PLW0108 - the scanner is made after its pool

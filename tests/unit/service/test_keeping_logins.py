@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from refreshd.adapters.sql.inventory import Selection
+from refreshd.adapters.sql.schema import EPOCH
 from refreshd.adapters.sql.store import SqlStore
 from refreshd.domain.client import Limits
 from refreshd.domain.credential import CredentialId, Reason, Status
 from refreshd.domain.events import ClockStepped, CredentialHeld, GrantStormBegan, GrantStormEnded, SlowStart
-from refreshd.domain.outcome import Confirmation, Deferred, Rejected, Uncertain
+from refreshd.domain.outcome import Confirmation, Deferred, Outcome, Rejected, Uncertain
 from refreshd.domain.secret import Secret
 from refreshd.ports.publisher import PublisherUnavailable
 from refreshd.ports.store import Capacity
@@ -280,6 +281,41 @@ class TestClock:
         assert house.publisher.shown["a"].access is not None
         row = house.bed.row("a")
         assert row["expires_at"] == int((house.clock.now() + HOUR).timestamp() * 1_000_000)
+
+    @pytest.mark.parametrize("answer", [Deferred(code="http_503"), Uncertain(code="deadline"), None])
+    @pytest.mark.parametrize("looks", [True, False])
+    async def test_an_answer_that_was_under_way_when_the_clock_went_back_is_dated_by_the_new_one(
+        self, house: House, answer: Outcome | None, *, looks: bool
+    ) -> None:
+        """Found by random sequences: the old expiry was written back, and a dead token stood in Redis for a day."""
+        house.bed.add(grant())
+        await house.work()
+        house.clock.advance(56 * MINUTE)
+        house.endpoint.script = [answer] if answer else []
+        house.endpoint.gate = asyncio.Event()
+        await house.scanner.scan()
+        house.clock.step(-timedelta(days=1))
+        if looks:  # else the answer is stored first, and the schedule moves with it
+            await house.scanner.scan()
+        house.endpoint.gate.set()
+        await house.pool.drained()
+        await house.scanner.scan()
+        expected = house.clock.now() + (4 * MINUTE if answer else HOUR)
+        assert expected == EPOCH + timedelta(microseconds=house.bed.row("a")["expires_at"])
+
+    async def test_an_answer_that_waited_for_the_store_when_the_clock_went_back_is_dated_by_the_new_one(
+        self, house: House
+    ) -> None:
+        """The same for one that was settled before the step and stored after it."""
+        house.bed.add(grant())
+        house.store.commits_fail = True
+        await house.scanner.scan()
+        await house.observer.until("store.unavailable")
+        house.clock.step(-timedelta(days=1))
+        await house.timekeeper.look()
+        house.store.commits_fail = False
+        await house.pool.drained()
+        assert house.clock.now() + HOUR == EPOCH + timedelta(microseconds=house.bed.row("a")["expires_at"])
 
     async def test_after_a_step_the_guard_still_knows_what_was_tried_before(self, house: House) -> None:
         """R11: a restored machine's clock is set right at once; that must not let its spent tokens through."""

@@ -51,6 +51,11 @@ class GroupCommit:
             self._committer = asyncio.create_task(self._commit_waiting(), name="store-commit")
         return await result
 
+    async def flushed(self) -> None:
+        """Return when every answer that waits now has been written or refused."""
+        if waiting := [result for _, result in self._waiting]:
+            await asyncio.wait(waiting)
+
     async def _commit_waiting(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting, []

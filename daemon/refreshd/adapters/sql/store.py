@@ -127,6 +127,7 @@ class SqlStore:
         return await self._reader.run(storms.under_way)
 
     async def shift(self, by: timedelta) -> None:
+        await self._commits.flushed()  # what was settled by the old time moves too
         await self._writer.run(lambda connection: clock.shift(connection, by))
 
     async def touch(self, *, now: datetime) -> None:
