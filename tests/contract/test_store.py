@@ -208,6 +208,15 @@ async def test_an_open_attempt_found_at_start_is_in_doubt_and_settles(bed: Sqlit
     assert Conflict(earlier_login=False, rescued=True) == await commit(bed, attempt, success())
 
 
+async def test_a_doubt_from_the_future_waits_no_longer_than_it_must(bed: SqliteBed) -> None:
+    """Found by random sequences: the clock went back a day during a stop, and the credential rested for a day."""
+    bed.add(grant())
+    await bed.claim()
+    earlier = START - timedelta(days=1)
+    assert 1 == await bed.store.recover(now=earlier, settle_delays={ACME: 60 * SECOND})
+    assert earlier + 60 * SECOND == EPOCH + timedelta(microseconds=bed.row("a")["next_attempt_at"])
+
+
 async def test_recovery_settles_clients_that_are_no_longer_configured(bed: SqliteBed) -> None:
     """No open attempt survives a start, whatever the configuration says now."""
     bed.add(grant("x", client=OTHER))

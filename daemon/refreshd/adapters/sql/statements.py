@@ -194,11 +194,15 @@ DOUBT: Mapping[str, Any] = {
 
 
 def settled(delays: Mapping[str, int]) -> Any:
-    """When a doubt found at the start may be asked about: so many microseconds after it began, by client, at the earliest now."""
+    """When a doubt found at the start may be asked about: so many microseconds after it began, by client, at the earliest now.
+
+    One that began in the future was dated by a clock that has gone back since: it counts as begun now.
+    """
     longest = literal(max(delays.values(), default=0), BigInteger)
     delay = case(
         *((c.client == client, literal(micros, BigInteger)) for client, micros in delays.items()), else_=longest
     )
-    at = c.attempt_started_at + (delay if delays else longest)
     now = bindparam("now", type_=Instant)
+    began = case((c.attempt_started_at > now, now), else_=c.attempt_started_at)
+    at = began + (delay if delays else longest)
     return case((at > now, at), else_=now)
