@@ -41,7 +41,7 @@ STEPS = 100
 EACH = 6  # credentials of each client
 
 MANY = 150
-FEW = {"refreshes": 300, "doubts found at start": 1, "lost answers": 1}
+FEW = {"refreshes": 100, "doubts found at start": 1, "deaths": 5}
 """What must happen in fewer than `MANY` examples, of which Hypothesis lets each know only some of the rules."""
 RARE = {
     "rule crash": 600,
@@ -404,12 +404,12 @@ class Batch:
     violations: tuple[str, ...]
 
 
-def run(limits: Limits) -> Report:
+def run(limits: Limits, *, steps: int = STEPS) -> Report:
     """A batch is lived in a process of its own, as what Hypothesis draws hangs on what it drew before."""
     counts: Counter[str] = Counter()
     examples, violations = 0, list[str]()
     first = limits.first // BATCH
-    work = partial(live, limits.seed, first * BATCH + limits.n, limits.began + limits.seconds)
+    work = partial(live, limits.seed, first * BATCH + limits.n, limits.began + limits.seconds, steps)
     for _index, batch in in_processes(work, first, lambda begun: limits.going(begun * BATCH), fresh=True):
         examples += batch.examples
         counts += batch.counts
@@ -426,7 +426,7 @@ def run(limits: Limits) -> Report:
     )
 
 
-def live(number: int, end: int, until: float, index: int) -> Batch:
+def live(number: int, end: int, until: float, steps: int, index: int) -> Batch:
     """Examples of batch `index` of a seed, up to the `end`th; what broke a promise comes back with all that led there.
 
     `until`: on the monotonic clock; what has not ended by then counts for nothing.
@@ -434,7 +434,7 @@ def live(number: int, end: int, until: float, index: int) -> Batch:
     TOTALS.going = lambda: time.monotonic() < until
     chosen = settings(
         max_examples=min(BATCH, end - index * BATCH),
-        stateful_step_count=STEPS,
+        stateful_step_count=steps,
         deadline=None,
         database=None,
         report_multiple_bugs=False,
