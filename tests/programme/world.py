@@ -373,6 +373,8 @@ class World:
         if row["published_revision"] != row["revision"] or not shown:
             self.watch.broken(f"{name}: revision {row['revision']} is not published: {status}")
         readable = token is not None and "access_token" in token.fields
+        if self.watch.blind:
+            return  # it goes on as another store would: equal revisions may say different things
         withdrawn = row["paused"] or row["removed_at"] is not None or row["health"] == "relogin_required"
         alive = row["expires_at"] is not None and row["expires_at"] / MICROS > now + 1
         if readable and withdrawn:

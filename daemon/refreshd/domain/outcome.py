@@ -110,7 +110,8 @@ def phase_of(outcome: Outcome) -> Phase:
     return Phase.ANSWERED if isinstance(outcome, Refreshed | Rejected) else outcome.phase
 
 
-OUTCOME_LABELS = ("refreshed", "deferred", "uncertain", "rejected", "misconfigured")
+REFRESHED = Refreshed.__name__.lower()
+OUTCOME_LABELS = (REFRESHED, "deferred", "uncertain", "rejected", "misconfigured")
 
 ANOMALIES = (
     "access_token_missing",

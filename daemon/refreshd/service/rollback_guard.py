@@ -1,7 +1,8 @@
 """Restored backups and clones are poison: their refresh tokens are spent, and presenting one ends the live login (R11).
 
 What is published survives such a step back. So before a credential is refreshed for the first time after a start, its
-published generation is looked at. An outage of Redis lets it pass: that is the rule's known gap.
+published generation is looked at. An outage of Redis lets it pass, which is the rule's known gap; it is looked at again
+before every repetition, as Redis may be back by then.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from datetime import datetime, timedelta
 
 from refreshd.domain.credential import CredentialId
 from refreshd.domain.events import StoreFailed
+from refreshd.domain.outcome import REFRESHED
 from refreshd.ports.clock import Clock
 from refreshd.ports.observer import Observer
 from refreshd.ports.publisher import Counters, Publisher, PublisherUnavailable
@@ -36,7 +38,7 @@ class RollbackGuard:
 
     async def sift(self, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
         """Those that may be sent; credentials that are behind what is published are held."""
-        found = await self._published([one for one in attempts if self._is_first(one)])
+        found = await self._published([one for one in attempts if self._may_be_behind(one)])
         behind = {one.id: found[one.credential.id] for one in attempts if _is_behind(one, found)}
         if not behind:
             return attempts
@@ -68,9 +70,10 @@ class RollbackGuard:
         if held is not None:
             self._observer.on_event(held)
 
-    def _is_first(self, attempt: Attempt) -> bool:
-        last = attempt.credential.attempted_at
-        return last is None or last <= self._started_at
+    def _may_be_behind(self, attempt: Attempt) -> bool:
+        one = attempt.credential
+        first = one.attempted_at is None or one.attempted_at <= self._started_at
+        return first or one.last_outcome != REFRESHED
 
 
 def _is_behind(attempt: Attempt, found: Mapping[CredentialId, Counters]) -> bool:

@@ -10,6 +10,7 @@ from refreshd.demo.dialects import Verdict
 from refreshd.demo.grants import Family, Grace
 from refreshd.domain.credential import ClientName, Credential, Health
 from refreshd.domain.events import (
+    ClientThrottled,
     ClockStepped,
     CredentialRefreshed,
     Event,
@@ -219,6 +220,8 @@ class Watch:
                 self.storm_over(event.client)
             case ClockStepped():
                 self.step_is_seen = True
+            case ClientThrottled():
+                self.trouble(event.client, "throttling by answers", lasts=(event.until - now).total_seconds())
             case RevisionAhead() if self.restored_at < 0:
                 self.broken(f"{event.id}: revision {event.revision} went back")
             case TaskCrashed():
@@ -229,7 +232,6 @@ class Watch:
                 self.counts["grant storms seen"] += 1
             case _:
                 pass
-        del now
 
     # What is looked for
 

@@ -172,6 +172,20 @@ class TestRollback:
         assert "credential.refreshed" in await house.work()
         assert not any(isinstance(one, CredentialHeld) for one in house.observer.events)
 
+    async def test_what_was_let_pass_without_redis_is_looked_at_before_it_is_repeated(self, house: House) -> None:
+        """Found by random sequences: a restored store, Redis away, a provider away; then a spent token was presented."""
+        house.bed.add(grant())
+        await house.work()
+        house.publisher.shown["a"] = replace(house.publisher.shown["a"], generation=9, revision=90)
+        house.clock.advance(HOUR)
+        house.restart()
+        house.publisher.down = True
+        house.endpoint.script = [Deferred(code="dns")]
+        assert "credential.refresh_deferred" in await house.work()
+        house.publisher.down = False
+        house.clock.advance(10 * MINUTE)
+        assert "credential.held" in await house.work()
+
     async def test_another_stores_keys_are_left_alone_until_adopted(self, house: House) -> None:
         """Nothing is published, both names are said once; `adopt --all` takes the keys over with counters that win."""
         house.bed.add(grant())
