@@ -12,6 +12,7 @@ from refreshd.domain.events import (
     AttemptReleased,
     CredentialRefreshed,
     EarlierLoginDropped,
+    LateTokenToRevoke,
     MarginShrunk,
     RequestFinished,
     RescuedTokenAdopted,
@@ -198,6 +199,8 @@ class Refresher:
     ) -> None:
         before = attempt.credential
         match verdict:
+            case Conflict(revoking=True):
+                self._observer.on_event(LateTokenToRevoke(id=before.id, client=before.client))
             case Conflict(earlier_login=True):
                 self._observer.on_event(
                     EarlierLoginDropped(id=before.id, client=before.client, generation=before.generation)
