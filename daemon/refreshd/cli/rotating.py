@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LOOK_EVERY = 1.0
 HINT_AFTER = 10.0
+RESTART_TAKES = 20.0
 _BACKUPS = (
     "A copy of the store from before needs it for as long as you keep that copy; so keep the key, away from the store"
 )
@@ -92,31 +93,52 @@ def prune(context: typer.Context) -> None:
 
 def _move(settings: "Settings", opened: "OpenStore", patience: float) -> None:
     """Watch the daemon move the rows; without one, move them. Raises `Failed` when the time is up."""
-    began, shown, hinted = time.monotonic(), -1, False
-    until = began + patience
     first = opened.sealer.primary_key_id
+    progress = _Progress(time.monotonic(), patience, daemon=daemon_runs(settings))
     while True:
-        left = {key: count for key, count in _rows(opened).items() if key != first and count}
+        runs = daemon_runs(settings)
+        left = sum(count for key, count in _rows(opened).items() if key != first)
         taken_up = opened.retirement.daemon_key_id() == first
-        if not left and (taken_up or not daemon_runs(settings)):
-            typer.echo("0 rows left under older keys", err=True)
+        progress.tell(left, waits_for_daemon=runs and not taken_up)
+        if not left and (taken_up or not runs):
             return
-        if sum(left.values()) != shown:
-            shown = sum(left.values())
-            typer.echo(f"{shown} rows left under {', '.join(left) or 'older keys'}", err=True)
-        if not taken_up and not hinted and daemon_runs(settings) and time.monotonic() - began > HINT_AFTER:
-            hinted = True
-            typer.echo(_NOT_TAKEN_UP, err=True)
-        if not daemon_runs(settings) and _move_alone(settings, opened):
+        if progress.daemon_is_gone(time.monotonic(), runs=runs) and _move_alone(settings, opened):
             unreadable = sum(count for key, count in _rows(opened).items() if key != first)
             if unreadable:
-                raise Failed(
-                    f"{unreadable} rows cannot be opened with any key and stay; `refreshd list` shows them as held"
-                )
-        elif time.monotonic() >= until:
-            raise Failed(_late(shown, patience, taken_up=taken_up))
+                raise Failed(f"{unreadable} rows cannot be opened with any key and stay under the old one")
+        elif progress.is_late(time.monotonic()):
+            why = f"{left} rows are left; the daemon goes on, `refreshd keys list` shows how far it is"
+            raise Failed(f"after {patience:g} s {why if taken_up else _NOT_TAKEN_UP}")
         else:
-            time.sleep(min(LOOK_EVERY, max(0.0, until - time.monotonic())))
+            time.sleep(LOOK_EVERY)
+
+
+class _Progress:
+    """What was said so far, and since when nobody moves anything."""
+
+    def __init__(self, began: float, patience: float, *, daemon: bool) -> None:
+        self._began = began
+        self._until = began + patience
+        self._seen = began if daemon else float("-inf")
+        self._told: int | None = None
+        self._hinted = False
+
+    def tell(self, left: int, *, waits_for_daemon: bool) -> None:
+        if left != self._told:
+            self._told = left
+            typer.echo(f"{left} rows left under older keys", err=True)
+        if waits_for_daemon and not self._hinted and time.monotonic() - self._began > HINT_AFTER:
+            self._hinted = True
+            typer.echo(_NOT_TAKEN_UP, err=True)
+
+    def daemon_is_gone(self, now: float, *, runs: bool) -> bool:
+        """One that is just being restarted must find its place free: refreshing comes first."""
+        if runs:
+            self._seen = now
+        return now - self._seen > RESTART_TAKES
+
+    def is_late(self, now: float) -> bool:
+        return now >= self._until
 
 
 def _move_alone(settings: "Settings", opened: "OpenStore") -> bool:
@@ -134,12 +156,6 @@ def _move_alone(settings: "Settings", opened: "OpenStore") -> bool:
         except StoreUnavailable as exc:
             raise Failed(f"the store cannot be used: {exc}. What was moved stays moved; run it again") from exc
     return True
-
-
-def _late(left: int, patience: float, *, taken_up: bool) -> str:
-    if not taken_up:
-        return f"after {patience:g} s {_NOT_TAKEN_UP}"
-    return f"{left} rows are left after {patience:g} s; the daemon goes on, `refreshd keys list` shows how far it is"
 
 
 def _tell_removable(opened: "OpenStore") -> None:
