@@ -205,6 +205,13 @@ async def test_what_no_key_opens_stays_and_is_counted(bed: SqliteBed) -> None:
     assert {old: 1, new: 3} == dict(await rows.rows_by_key())
 
 
+async def test_a_damaged_ciphertext_names_no_key(bed: SqliteBed) -> None:
+    """What a disk made of it must not become a metric's label."""
+    bed.add(grant("a"))
+    bed.edit("a", refresh_token=b"\x01\xff<script>")
+    assert {"damaged": 1, bed.sealer.primary_key_id: 1} == dict(await rows_of(bed).rows_by_key())
+
+
 async def test_a_command_that_holds_a_retired_key_is_refused(bed: SqliteBed, tmp_path: Path) -> None:
     """An import that began before the rotation must not seal with a key that the ring has lost meanwhile."""
     bed.add(grant("a"))

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from refreshd.adapters.key_ring_file import KeyRingFile
+from refreshd.adapters.sql.rows import RowCodec
 from tests.components.oidc_server import Fault, OidcServer
 from tests.system.installation import COMMAND, Daemon, Installation, until
 
@@ -55,9 +57,10 @@ def idle(version: int, numbers: range) -> str:
 
 
 @contextmanager
-def replacing(installation: Installation) -> Iterator[None]:
-    """People who log in again all the while."""
+def replacing(installation: Installation) -> Iterator[dict[int, int]]:
+    """People who log in again all the while; yields which login each idle row must hold at the end."""
     over = threading.Event()
+    newest = dict.fromkeys(range(IDLE), 0)
 
     def work() -> None:
         for version in range(1, 1000):
@@ -66,11 +69,12 @@ def replacing(installation: Installation) -> Iterator[None]:
                 return
             numbers = range(min(begin + AHEAD, IDLE - 1), min(begin + AHEAD + REPLACED, IDLE))
             installation.command("import", "--replace", "-", stdin=idle(version, numbers))
+            newest.update(dict.fromkeys(numbers, version))
 
     worker = threading.Thread(target=work, name="imports")
     worker.start()
     try:
-        yield
+        yield newest
     finally:
         over.set()
         worker.join(60)
@@ -82,6 +86,14 @@ def _first_unmoved(installation: Installation) -> int | None:
     with closing(sqlite3.connect(f"file:{installation.database}?mode=ro", uri=True)) as view:
         (found,) = view.execute(query, (ring(installation)[0].encode(),)).fetchone()
     return int(found.partition("/")[2]) if found else None
+
+
+def stored(installation: Installation) -> dict[int, str]:
+    """The refresh tokens of the idle rows, opened with what the ring holds now."""
+    codec = RowCodec(KeyRingFile(installation.directory / "encryption.key"), "production")
+    with closing(sqlite3.connect(f"file:{installation.database}?mode=ro", uri=True)) as view:
+        rows = view.execute("SELECT id, refresh_token FROM credential WHERE id LIKE 'idle/%'").fetchall()
+    return {int(name.partition("/")[2]): codec.open(blob, "refresh_token", name).reveal() for name, blob in rows}
 
 
 def refreshed(daemon: Daemon, *, after: str | None = None, before: str | None = None) -> int:
@@ -113,7 +125,7 @@ def test_rotating_under_load_and_kill_9_loses_nothing(install: Install, oidc: Oi
         first.kill()
         oidc.fault()
     at_kill, _ = keys(installation)[old]
-    with installation.daemon() as second, replacing(installation):
+    with installation.daemon() as second, replacing(installation) as newest:
         resealed = second.wait_for("keys.resealed", seconds=90)[0]
         assert 0 == rotating.wait(60)
         progress = _output(installation)
@@ -131,6 +143,7 @@ def test_rotating_under_load_and_kill_9_loses_nothing(install: Install, oidc: Oi
     assert f"{old} can be removed from the ring" in progress
     installation.command("keys", "prune")
     assert [new] == ring(installation)
+    assert {number: f"idle-refresh-{number}-{version}" for number, version in newest.items()} == stored(installation)
     with installation.daemon() as third:
         seen = len(grants)
         until(

@@ -75,7 +75,8 @@ def _replace(target: Path, lines: list[str], *, like: Path | None = None) -> Non
             new.unlink()  # what a crash left behind
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            if (model.st_uid, model.st_gid) != (os.geteuid(), os.getegid()):
+            made = os.fstat(file.fileno())
+            if (model.st_uid, model.st_gid) != (made.st_uid, made.st_gid):
                 os.fchown(file.fileno(), model.st_uid, model.st_gid)
             os.fchmod(file.fileno(), stat.S_IMODE(model.st_mode))
             file.write("\n".join([*lines, ""]))

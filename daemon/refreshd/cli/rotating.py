@@ -62,18 +62,15 @@ def rotate(
     settings = load_settings(context).settings
     ring = settings.store.encryption_key_file
     with store_of(settings) as opened:
-        before = opened.sealer.primary_key_id
-        older = sum(count for key, count in _rows(opened).items() if key != before)
+        first = opened.sealer.primary_key_id
+        older = sum(count for key, count in _rows(opened).items() if key != first)
         if older and not again:
-            typer.echo(f"a rotation is under way: {older} rows still rest under older keys than {before}", err=True)
-        else:
-            typer.echo(f"new key {add_key(ring)}, above {before} in {ring}; copy the key ring now", err=True)
-    with store_of(settings) as opened:  # reads the ring anew, and lets the store know the key
-        if no_wait:
-            typer.echo("the daemon moves all rows to it; `refreshd keys list` shows how far it is", err=True)
+            typer.echo(f"a rotation is under way: {older} rows still rest under older keys than {first}", err=True)
+            _follow(settings, opened, None if no_wait else patience)
             return
-        _move(settings, opened, patience)
-        _tell_removable(opened)
+        typer.echo(f"new key {add_key(ring)}, above {first} in {ring}; copy the key ring now", err=True)
+    with store_of(settings) as opened:  # reads the ring anew, and lets the store know the key
+        _follow(settings, opened, None if no_wait else patience)
 
 
 def prune(context: typer.Context) -> None:
@@ -89,6 +86,14 @@ def prune(context: typer.Context) -> None:
         retired = retire_keys(settings.store.encryption_key_file, spent)
     typer.echo(f"{len(spent)} removed: {', '.join(spent)}")
     typer.echo(f"kept in {retired}. {_BACKUPS}", err=True)
+
+
+def _follow(settings: "Settings", opened: "OpenStore", patience: float | None) -> None:
+    if patience is None:
+        typer.echo("the daemon moves all rows to it; `refreshd keys list` shows how far it is", err=True)
+        return
+    _move(settings, opened, patience)
+    _tell_removable(opened)
 
 
 def _move(settings: "Settings", opened: "OpenStore", patience: float) -> None:
@@ -107,7 +112,10 @@ def _move(settings: "Settings", opened: "OpenStore", patience: float) -> None:
             if unreadable:
                 raise Failed(f"{unreadable} rows cannot be opened with any key and stay under the old one")
         elif progress.is_late(time.monotonic()):
-            why = f"{left} rows are left; the daemon goes on, `refreshd keys list` shows how far it is"
+            why = (
+                f"{left} rows are left; the daemon goes on, `refreshd keys list` shows how far it is. If the number stays, no "
+                "key opens these rows, and its log says keys.rows_unreadable"
+            )
             raise Failed(f"after {patience:g} s {why if taken_up else _NOT_TAKEN_UP}")
         else:
             time.sleep(LOOK_EVERY)

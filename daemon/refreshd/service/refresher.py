@@ -199,7 +199,7 @@ class Refresher:
     ) -> None:
         before = attempt.credential
         match verdict:
-            case Conflict(revoking=True):
+            case Conflict(revoking=True) if transition.refresh_token is not None:
                 self._observer.on_event(LateTokenToRevoke(id=before.id, client=before.client))
             case Conflict(earlier_login=True):
                 self._observer.on_event(

@@ -68,13 +68,20 @@ class Revoker:
         """Raises `StoreUnavailable`; what was not recorded is asked again."""
         pending = await self._revocations.pending()
         if pending:
-            await asyncio.gather(*(self._work_off(client) for name, client in self._clients.items() if name in pending))
+            await self._work_off_all([client for name, client in self._clients.items() if name in pending])
             await self._drop_orphans()
             pending = await self._revocations.pending()
         if pending != self._pending:
             self._pending = pending
             self._observer.on_event(RevocationsCounted(pending=pending))
         await self._forget()
+
+    async def _work_off_all(self, clients: Sequence[Client]) -> None:
+        """Each to its end, also when the store fails for one of them."""
+        ends = await asyncio.gather(*map(self._work_off, clients), return_exceptions=True)
+        for end in ends:
+            if end is not None:
+                raise end
 
     async def _work_off(self, client: Client) -> None:
         """One after the other; the first that meets an outage leaves the rest for later ticks."""

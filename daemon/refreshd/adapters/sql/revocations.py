@@ -53,7 +53,7 @@ def enqueue_chosen(connection: Connection, codec: RowCodec, where: ColumnElement
     answer may bring a newer one. Raises `StoreRefused` when one cannot be read.
     """
     count = 0
-    for row in connection.execute(select(credential).where(where)).mappings():
+    for row in connection.execute(select(credential).where(where)).mappings().all():
         tokens = [_opened(codec, row, one, name) for one, name in _sealed_tokens(connection, row)]
         for token in dict.fromkeys(tokens):
             enqueue(

@@ -3,6 +3,7 @@
 Not the column `key_id`: a row may rest under two keys, when an answer brought a refresh token and no access token.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from sqlalchemy import Column, ColumnElement, Connection, LargeBinary, Table, fu
 
 from refreshd.adapters.sql.schema import credential, rescued_token, revocation, store
 
+DAMAGED = "damaged"
 _KEY_ID_AT, _KEY_ID_LENGTH = 2, 8  # behind the version byte, counted from 1
 
 
@@ -61,9 +63,15 @@ def rows_by_key(connection: Connection) -> dict[str, int]:
     for place in (*PLACES, STORE):
         keys = [key_of(column) for column in place.sealed]
         for *found, number in connection.execute(select(*keys, func.count()).group_by(*keys)):
-            for key in {bytes(one).decode("ascii", "replace") for one in found if one is not None}:
+            for key in {_readable(one) for one in found if one is not None}:
                 counts[key] += number
     return dict(counts)
+
+
+def _readable(key: bytes) -> str:
+    """A damaged ciphertext names no key; what stands there must become no metric's label."""
+    text = bytes(key).decode("ascii", "replace")
+    return text if re.fullmatch("[0-9a-f]{8}", text) else DAMAGED
 
 
 def is_needed(connection: Connection, key_id: str) -> bool:
