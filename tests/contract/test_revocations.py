@@ -170,3 +170,15 @@ async def test_entries_of_other_clients_are_orphans(bed: SqliteBed) -> None:
     bed.inventory.remove_to_revoke(Selection(client=OTHER), now=START)
     found = await queue(bed).orphans([ACME], now=START, limit=10)
     assert [OTHER] == [one.client for one in found]
+
+
+async def test_only_the_removed_family_is_revoked(bed: SqliteBed) -> None:
+    """A later login of the same id that was replaced by yet another one: nobody asked for its late answer to be revoked."""
+    bed.add(grant("a"))
+    bed.inventory.remove_to_revoke(Selection(id="a"), now=START)
+    bed.add(grant("a", "second-login"))
+    (attempt,) = await bed.claim()
+    bed.add(grant("a", "third-login"), replace=True)
+    verdict = await bed.store.commit(attempt, settled(attempt, success("access", "fresh")), now=START)
+    assert Conflict(earlier_login=True) == verdict
+    assert ["refresh-a"] == await waiting(bed)
