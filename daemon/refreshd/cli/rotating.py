@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LOOK_EVERY = 1.0
 HINT_AFTER = 10.0
-RESTART_TAKES = 20.0
+RESTART_TAKES = 30.0
 _BACKUPS = (
     "A copy of the store from before needs it for as long as you keep that copy; so keep the key, away from the store"
 )
