@@ -9,7 +9,8 @@ from typing import Any, Self
 
 from sqlalchemy import text
 
-from refreshd.adapters.aesgcm_sealer import AesGcmSealer, new_key_line, parse_key_ring
+from refreshd.adapters.aesgcm_sealer import new_key_line
+from refreshd.adapters.key_ring_file import KeyRingFile
 from refreshd.adapters.sql.engine import SqlEngines, prepare_file
 from refreshd.adapters.sql.identity import identify
 from refreshd.adapters.sql.importer import Imported, Importer, Registered
@@ -54,7 +55,7 @@ class SqliteBed:
         prepare_file(path)
         self.engines = SqlEngines(f"sqlite:///{path}", busy_timeout=timedelta(seconds=5))
         migrate(self.engines, now=START)
-        self.sealer = AesGcmSealer(parse_key_ring(self._ring(), source="test"))
+        self.sealer = KeyRingFile(self.ring)
         with self.engines.write.begin() as connection:
             self.identity = identify(connection, self.sealer, environment=self.environment, now=START)
         self.codec = RowCodec(self.sealer, self.environment)
@@ -96,11 +97,13 @@ class SqliteBed:
                 text(f"UPDATE credential SET {assignments} WHERE id = :row_id"), {**values, "row_id": name}
             )
 
-    def _ring(self) -> str:
+    @property
+    def ring(self) -> Path:
+        """The key ring's file, made at the first use."""
         path = self.directory / "ring"
         if not path.exists():
             path.write_text(new_key_line())
-        return path.read_text()
+        return path
 
 
 def grant(name: str = "a", token: str | None = None, *, client: ClientName = ACME, **fields: Any) -> Grant:

@@ -74,11 +74,11 @@ def parse_key_ring(text: str, *, source: str) -> KeyRing:
 
 
 class AesGcmSealer:
-    """`Sealer` over a key ring."""
+    """`Sealer` over a key ring. `seals_with`: another of its keys than the first one."""
 
-    def __init__(self, ring: KeyRing) -> None:
+    def __init__(self, ring: KeyRing, *, seals_with: str | None = None) -> None:
         self._ciphers = {key_id: AESGCM(base64.b64decode(key.reveal())) for key_id, key in ring.keys.items()}
-        self._primary = ring.primary
+        self._primary = seals_with or ring.primary
         self._head = _VERSION + self._primary.encode()
 
     @property
@@ -97,7 +97,7 @@ class AesGcmSealer:
     def open(self, blob: bytes, context: str) -> Secret:
         if len(blob) < _HEAD or blob[:1] != _VERSION:
             raise Undecryptable("not a ciphertext of ours")
-        key_id = blob[1 : _HEAD - _NONCE].decode("ascii", "replace")
+        key_id = key_id_of(blob)
         cipher = self._ciphers.get(key_id)
         if cipher is None:
             raise Undecryptable("sealed with a key that is not in the key ring")
@@ -106,3 +106,8 @@ class AesGcmSealer:
         except InvalidTag:
             raise Undecryptable("damaged, moved, or sealed for another environment") from None
         return Secret(text.decode(_ENCODING, _ERRORS))
+
+
+def key_id_of(blob: bytes) -> str:
+    """The id of the key that sealed it, as it says itself."""
+    return blob[1 : _HEAD - _NONCE].decode("ascii", "replace")

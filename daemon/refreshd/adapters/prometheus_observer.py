@@ -12,11 +12,13 @@ from refreshd.domain.events import (
     ClientSuspended,
     ClockStepped,
     CredentialRefreshed,
+    CredentialRevoked,
     Event,
     FiguresTaken,
     GrantStormBegan,
     GrantStormEnded,
     InFlightChanged,
+    KeyRowsCounted,
     LimitTooLow,
     PublishedBatch,
     RefreshTokenOnly,
@@ -25,6 +27,9 @@ from refreshd.domain.events import (
     RequestFinished,
     ResponsesUnpersisted,
     RevisionAhead,
+    RevocationDeferred,
+    RevocationFailed,
+    RevocationsCounted,
     ScanFinished,
     StormsCounted,
     TokenRescued,
@@ -36,6 +41,7 @@ M = TypeVar("M", Counter, Gauge, Histogram)
 
 CAUSES = ("invalid_client", "unauthorized_client", "unsupported_grant_type", "certificate", "wrong_endpoint")
 REPUBLISH_REASONS = ("started", "reconnected", "flushed", "clock_stepped", "adopted")
+REVOCATION_RESULTS = ("revoked", "deferred", "failed")
 STATUSES = (Status.ACTIVE, Status.RELOGIN_REQUIRED, Status.PAUSED, Status.HELD)
 _LEAD_BUCKETS = (-3600, -60, 0, 1, 5, 15, 30, 60, 120, 180, 240, 300, 360, 480, 600, 1800)
 _DURATION_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 90)
@@ -100,6 +106,15 @@ class PrometheusObserver:
             case ClockStepped():
                 self._clock_steps.inc()
             case _:
+                self._on_work_beside(event)
+
+    def _on_work_beside(self, event: Event) -> None:
+        match event:
+            case KeyRowsCounted():
+                self._on_key_rows(event.rows_by_key)
+            case CredentialRevoked() | RevocationDeferred() | RevocationFailed() | RevocationsCounted():
+                self._on_revocation(event)
+            case _:
                 pass
 
     def _on_suspension(self, event: ClientSuspended | ClientResumed) -> None:
@@ -130,11 +145,32 @@ class PrometheusObserver:
         self._due.set(figures.due)
         self._overdue.set(figures.overdue.total_seconds())
         self._pending.set(figures.publish_pending)
-        for key_id in {*self._rows_by_key_seen, *figures.rows_by_key}:
-            self._rows_by_key_seen.add(key_id)
-            self._rows_by_key.labels(key_id).set(figures.rows_by_key.get(key_id, 0))
+        self._on_key_rows(figures.rows_by_key)
         for client in self._clients:
             self._on_client_figures(client, figures.clients.get(client, ClientFigures()))
+
+    def _on_key_rows(self, rows_by_key: Mapping[str, int]) -> None:
+        for key_id in {*self._rows_by_key_seen, *rows_by_key}:
+            self._rows_by_key_seen.add(key_id)
+            self._rows_by_key.labels(key_id).set(rows_by_key.get(key_id, 0))
+
+    def _on_revocation(
+        self, event: CredentialRevoked | RevocationDeferred | RevocationFailed | RevocationsCounted
+    ) -> None:
+        match event:
+            case RevocationsCounted():
+                for client in self._clients:
+                    self._revocations_pending[client].set(event.pending.get(client, 0))
+            case CredentialRevoked():
+                self._count_revocation(event.client, "revoked")
+            case RevocationDeferred():
+                self._count_revocation(event.client, "deferred")
+            case RevocationFailed():
+                self._count_revocation(event.client, "failed")
+
+    def _count_revocation(self, client: ClientName, result: str) -> None:
+        if (client, result) in self._revocations:  # a client may have left the configuration meanwhile
+            self._revocations[client, result].inc()
 
     def _on_client_figures(self, client: ClientName, figures: ClientFigures) -> None:
         for status in STATUSES:
@@ -175,6 +211,15 @@ class PrometheusObserver:
                 registry=self._registry,
             )
         )
+        self._revocations = self._pairs(
+            Counter(
+                "refreshd_revocations",
+                "Refresh tokens shown to the revocation endpoint, by result.",
+                ("client", "result"),
+                registry=self._registry,
+            ),
+            REVOCATION_RESULTS,
+        )
         self._clock_steps = Counter("refreshd_clock_steps", "Jumps of the wall clock.", registry=self._registry)
         self._revisions_ahead = Counter(
             "refreshd_revisions_ahead",
@@ -203,6 +248,9 @@ class PrometheusObserver:
         )
         self._storms = self._each(
             self._gauge("grant_storms", "1 while so many are refused that nobody is condemned.", "client")
+        )
+        self._revocations_pending = self._each(
+            self._gauge("revocations_pending", "Refresh tokens that wait to be revoked.", "client")
         )
         self._due = self._gauge("due_credentials", "Credentials due now.")
         self._overdue = self._gauge("overdue_seconds", "How long the longest of them has been due.")

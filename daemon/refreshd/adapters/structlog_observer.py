@@ -19,6 +19,7 @@ from refreshd.domain.events import (
     RefreshUncertain,
     ResponsesUnpersisted,
     RevisionAhead,
+    RevocationDeferred,
     StoreFailed,
 )
 from refreshd.domain.secret import Secret
@@ -115,6 +116,8 @@ class StructlogObserver:
                 return "error"  # somebody else uses our token
             case RefreshDeferred() | RefreshUncertain():
                 return event.level if self._first("refresh", event.client) else "debug"  # one outage has many faces
+            case RevocationDeferred():
+                return event.level if self._first(event.name, event.client) else "debug"
             case StoreFailed():
                 return event.level if self._first(event.name, event.doing) else "debug"
             case RevisionAhead():

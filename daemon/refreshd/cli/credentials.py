@@ -1,4 +1,4 @@
-"""`list`, `show`, `history`, and the operator's switches `pause`, `resume`, `remove`, `adopt`. Never a token."""
+"""`list`, `show`, `history`, and the operator's switches `pause`, `resume`, `adopt`. Never a token."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from refreshd.cli.output import print_facts, print_json, print_table
-from refreshd.cli.session import Failed, Usage, load_settings, now, selection, store_of, view_of
+from refreshd.cli.session import Failed, Usage, demand, load_settings, now, selection, store_of, view_of
 
 if TYPE_CHECKING:
     from refreshd.adapters.sql.inventory import Inventory, View
@@ -27,7 +27,6 @@ def register(app: typer.Typer) -> None:
     app.command("history")(history)
     app.command("pause")(pause)
     app.command("resume")(resume)
-    app.command("remove")(remove)
     app.command("adopt")(adopt)
 
 
@@ -118,11 +117,6 @@ def resume(context: typer.Context, credential_id: Id = None, client: Client = No
     _switch(context, credential_id, client, "resume")
 
 
-def remove(context: typer.Context, credential_id: Id = None, client: Client = None) -> None:
-    """Erase credentials with all their tokens. A login lost this way needs a person to log in again."""
-    _switch(context, credential_id, client, "remove")
-
-
 def adopt(
     context: typer.Context,
     credential_id: Id = None,
@@ -157,13 +151,8 @@ def _switch(context: typer.Context, credential_id: str | None, client: str | Non
     settings = load_settings(context).settings
     with store_of(settings) as opened:
         inventory = opened.inventory
-        if not inventory.exists(chosen):
-            raise Failed(
-                f"there is no credential {credential_id!r}; `refreshd list` shows all"
-                if credential_id is not None
-                else f"client {client!r} has no credentials"
-            )
-        act = {"pause": inventory.pause, "resume": inventory.resume, "remove": inventory.remove}[verb]
+        demand(inventory, chosen)
+        act = {"pause": inventory.pause, "resume": inventory.resume}[verb]
         if verb == "resume" and client is not None and inventory.end_storm(client, now=now()):
             typer.echo(
                 f"the grant storm of {client} is over. What is paused stays paused; say it again to resume that",
@@ -171,7 +160,7 @@ def _switch(context: typer.Context, credential_id: str | None, client: str | Non
             )
             return
         changed = act(chosen, now=now())
-    done = {"pause": "paused", "resume": "resumed", "remove": "removed"}[verb]
+    done = {"pause": "paused", "resume": "resumed"}[verb]
     typer.echo(f"{changed} {done}")
 
 

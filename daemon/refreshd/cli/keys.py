@@ -1,4 +1,4 @@
-"""`keys new`: a key ring for encryption at rest."""
+"""`keys`: the key ring for encryption at rest. Changing it while rows rest under it stands in `rotating`."""
 
 import os
 from pathlib import Path
@@ -6,12 +6,16 @@ from typing import Annotated
 
 import typer
 
+from refreshd.cli import rotating
 from refreshd.cli.session import Failed, load_settings
 
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The encryption key ring.", no_args_is_help=True, rich_markup_mode=None)
     group.command("new")(new)
+    group.command("list")(rotating.list_)
+    group.command("rotate")(rotating.rotate)
+    group.command("prune")(rotating.prune)
     app.add_typer(group, name="keys")
 
 

@@ -53,6 +53,16 @@ def selection(credential_id: str | None, client: str | None) -> "Selection":
     return Selection(id=credential_id, client=client)
 
 
+def demand(inventory: "Inventory", chosen: "Selection") -> None:
+    """Raises `Failed` when there is nothing of that."""
+    if not inventory.exists(chosen):
+        raise Failed(
+            f"there is no credential {chosen.id!r}; `refreshd list` shows all"
+            if chosen.id is not None
+            else f"client {chosen.client!r} has no credentials"
+        )
+
+
 def view_of(inventory: "Inventory", credential_id: str) -> "View":
     view = inventory.view(credential_id)
     if view is None:

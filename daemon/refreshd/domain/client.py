@@ -37,6 +37,7 @@ class Client:
     client_id_in: ClientIdIn = ClientIdIn.FORM
     proxy: str = field(default="", repr=False)  # may hold a password
     ca_file: str | None = None
+    revocation_endpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,3 +22,9 @@ class Sealer(Protocol):
     def open(self, blob: bytes, context: str) -> Secret:
         """Decrypt. Raises `Undecryptable`."""
         ...
+
+
+class SelectableSealer(Sealer, Protocol):
+    def seal_with(self, key_id: str) -> None:
+        """Use this key of the ring in `seal` from now on."""
+        ...

@@ -68,10 +68,12 @@ class Conflict:
     """The attempt no longer owns its row.
 
     `earlier_login`: a person logged in meanwhile, or the row is gone. `rescued`: its refresh token was put aside (protocol R5).
+    `revoking`: the row was removed to be revoked, and so is what this answer brought.
     """
 
     earlier_login: bool
     rescued: bool = False
+    revoking: bool = False
 
 
 class Store(Protocol):

@@ -12,6 +12,7 @@ from refreshd.domain.events import (
     AttemptReleased,
     CredentialRefreshed,
     EarlierLoginDropped,
+    LateTokenToRevoke,
     MarginShrunk,
     RequestFinished,
     RescuedTokenAdopted,
@@ -200,6 +201,8 @@ class Refresher:
     ) -> None:
         before = attempt.credential
         match verdict:
+            case Conflict(revoking=True) if transition.refresh_token is not None:
+                self._observer.on_event(LateTokenToRevoke(id=before.id, client=before.client))
             case Conflict(earlier_login=True):
                 self._observer.on_event(
                     EarlierLoginDropped(id=before.id, client=before.client, generation=before.generation)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import traceback
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 
 from refreshd.domain.events import DaemonDraining, DaemonStopped, TaskCrashed
@@ -43,6 +44,11 @@ class Supervisor:
         self._drain_timeout = drain_timeout.total_seconds()
         self._stop = asyncio.Event()
         self._cause = ""
+        self._further: dict[str, Callable[[], Coroutine[None, None, None]]] = {}
+
+    def own(self, name: str, run: Callable[[], Coroutine[None, None, None]]) -> None:
+        """One more root task, before `run`. It may be cancelled anywhere: nothing that is lost with it is lost for good."""
+        self._further[name] = run
 
     def stop(self, cause: str) -> None:
         self._cause = self._cause or cause
@@ -54,6 +60,7 @@ class Supervisor:
             asyncio.create_task(self._scanner.run(), name="scanner"),
             asyncio.create_task(self._publication.run(), name="publication"),
             asyncio.create_task(self._housekeeping.run(), name="housekeeping"),
+            *(asyncio.create_task(run(), name=name) for name, run in self._further.items()),
         }
         stopped = asyncio.create_task(self._stop.wait(), name="stop")
         try:

@@ -28,11 +28,13 @@ from refreshd.domain.secret import Secret
 from refreshd.ports.clock import Clock
 from refreshd.service.refresher import Registration
 from refreshd.service.supervisor import Supervisor
+from refreshd.wiring.background import background
 from refreshd.wiring.registrations import limits_of, registrations
 from refreshd.wiring.services import Measures, Ports, assemble
 from refreshd.wiring.store import OpenStore
 
 HOUSEKEEPING_EVERY = timedelta(seconds=5)
+BESIDE_EVERY = timedelta(seconds=1)
 HEARTBEAT_EVERY = timedelta(seconds=1)
 INSTANCE_LENGTH = 12
 
@@ -78,6 +80,7 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
             )
         )
         ticker = ApschedulerTicker()
+        limits = {name: limits_of(settings.clients[name]) for name in registered}
         services = assemble(
             Ports(
                 store=store,
@@ -89,7 +92,7 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
                 reached=reached,
             ),
             registered,
-            {name: limits_of(settings.clients[name]) for name in registered},
+            limits,
             Measures(
                 scan_interval=scheduler.scan_interval,
                 drain_timeout=scheduler.drain_timeout,
@@ -97,6 +100,9 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
                 store_id=opened.identity.store_id,
             ),
             on_missed_tick=ticker.rearm,
+        )
+        beside = background(
+            opened, store, services, connections, registered=registered, limits=limits, observer=observer, clock=clock
         )
         health = services.health
         http = await stack.enter_async_context(
@@ -128,6 +134,7 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
         ticker.every(scheduler.scan_interval, services.scanner.tick)
         ticker.every(scheduler.scan_interval, services.publication.wake)
         ticker.every(HOUSEKEEPING_EVERY, services.housekeeping.tick)
+        ticker.every(BESIDE_EVERY, beside.tick)
         ticker.every(HEARTBEAT_EVERY, lambda: systemd.alive() if health.live else None)
         await stack.enter_async_context(ticker)
         observer.on_event(DaemonReady(listen=http.address))

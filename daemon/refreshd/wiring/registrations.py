@@ -34,6 +34,7 @@ def _registration(name: ClientName, one: ClientSettings, settings: Settings) -> 
         client_id_in=profile.client_id_in,
         proxy=_proxy(one.proxy, profile.token_endpoint),
         ca_file=str(one.ca_file) if one.ca_file else None,
+        revocation_endpoint=profile.revocation_endpoint,
     )
     policy = RefreshPolicy(
         access_lifetime=profile.access_token_lifetime,

@@ -3,17 +3,17 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from refreshd.adapters.aesgcm_sealer import AesGcmSealer, KeyRingFault, parse_key_ring
+from refreshd.adapters.key_ring_file import KeyRingFile
 from refreshd.adapters.sql.engine import RunLock, SqlEngines, StoreRefused, prepare_file, sqlite_path
 from refreshd.adapters.sql.identity import StoreIdentity, identify
 from refreshd.adapters.sql.importer import Importer, Registered
 from refreshd.adapters.sql.inventory import Inventory
 from refreshd.adapters.sql.migrate import Migrated, migrate, refuse_newer, schema_version
 from refreshd.adapters.sql.owner import become_owner
+from refreshd.adapters.sql.retirement import Retirement
 from refreshd.adapters.sql.rows import RowCodec
 from refreshd.adapters.sql.schema import HEAD
 from refreshd.adapters.sql.thread import describe
@@ -28,13 +28,17 @@ class OpenStore:
 
     engines: SqlEngines
     codec: RowCodec
-    sealer: AesGcmSealer
+    sealer: KeyRingFile
     identity: StoreIdentity
     migrated: Migrated
 
     @property
     def inventory(self) -> Inventory:
         return Inventory(self.engines.read, self.engines.write, self.codec)
+
+    @property
+    def retirement(self) -> Retirement:
+        return Retirement(self.engines.read, self.engines.write, self.sealer)
 
     def importer(self, settings: Settings) -> Importer:
         registered = {
@@ -51,7 +55,7 @@ def open_store(settings: Settings, *, upgrade: bool = False, create: bool = Fals
     Raises `Refusal` for everything that a person must mend; nothing is changed then.
     """
     path = sqlite_path(settings.store.url)
-    sealer = _sealer(settings.store.encryption_key_file)
+    sealer = KeyRingFile(settings.store.encryption_key_file)
     become_owner(path)
     if not path.exists() and not create:
         raise StoreRefused(f"there is no store at {path} yet; `refreshd import` or `refreshd run` makes it")
@@ -80,16 +84,6 @@ def run_lock(settings: Settings) -> RunLock:
     become_owner(path)
     prepare_file(path)
     return RunLock(path)
-
-
-def _sealer(key_file: Path) -> AesGcmSealer:
-    try:
-        text = key_file.read_text(encoding="utf-8")
-    except FileNotFoundError as exc:
-        raise KeyRingFault(f"there is no key ring at {key_file}; `refreshd keys new {key_file}` makes one") from exc
-    except (OSError, UnicodeDecodeError) as exc:
-        raise KeyRingFault(f"the key ring {key_file} cannot be read: {exc}") from exc
-    return AesGcmSealer(parse_key_ring(text, source=str(key_file)))
 
 
 def _migrated(engines: SqlEngines, *, upgrade: bool) -> Migrated:

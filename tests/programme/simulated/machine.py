@@ -13,7 +13,8 @@ from typing import Any
 
 from sqlalchemy import event as sql_events
 
-from refreshd.adapters.aesgcm_sealer import AesGcmSealer, new_key_line, parse_key_ring
+from refreshd.adapters.aesgcm_sealer import new_key_line
+from refreshd.adapters.key_ring_file import KeyRingFile
 from refreshd.adapters.sql.engine import SqlEngines, prepare_file
 from refreshd.adapters.sql.identity import StoreIdentity, identify
 from refreshd.adapters.sql.importer import Importer, Registered
@@ -125,7 +126,9 @@ class Machine:
         self._limits = {name: house.limits for name, house in houses.items()}
         directory.chmod(0o700)
         self._path = directory / "refreshd.db"
-        self._sealer = AesGcmSealer(parse_key_ring(new_key_line(), source="simulation"))
+        ring = directory / "ring"
+        ring.write_text(new_key_line())
+        self._sealer = KeyRingFile(ring)
         self.codec = RowCodec(self._sealer, ENVIRONMENT)
         prepare_file(self._path)
         self._path.write_bytes(_empty_store())

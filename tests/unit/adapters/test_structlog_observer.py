@@ -6,7 +6,7 @@ import logging
 import types
 import typing
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import Enum
@@ -82,6 +82,9 @@ def sample(annotation: object) -> object:
         return sample(typing.get_args(annotation)[0])
     if typing.get_origin(annotation) is tuple:
         return (sample(typing.get_args(annotation)[0]),)
+    if typing.get_origin(annotation) is Mapping:
+        key, value = typing.get_args(annotation)
+        return {sample(key): sample(value)}
     annotation = getattr(annotation, "__supertype__", annotation)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return next(iter(annotation))

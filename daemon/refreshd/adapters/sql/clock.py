@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, Table, case, literal, update
 
-from refreshd.adapters.sql.schema import credential, grant_storm, rescued_token, store, to_micros
+from refreshd.adapters.sql.schema import credential, grant_storm, rescued_token, revocation, store, to_micros
 
 _MOVED: tuple[tuple[Table, tuple[str, ...]], ...] = (
     (
@@ -24,6 +24,7 @@ _MOVED: tuple[tuple[Table, tuple[str, ...]], ...] = (
         ),
     ),
     (rescued_token, ("issued_at", "expires_at")),
+    (revocation, ("next_attempt_at",)),
     (grant_storm, ("began_at", "counts_from")),
     (store, ("last_commit_at",)),
 )

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, CursorResult, RowMapping, select
 
-from refreshd.adapters.sql import history, rescue, statements
+from refreshd.adapters.sql import history, rescue, revocations, statements
 from refreshd.adapters.sql.rows import RowCodec
 from refreshd.adapters.sql.schema import credential
 from refreshd.adapters.sql.thread import StoreThread
@@ -125,7 +125,10 @@ class GroupCommit:
         )
         there = stored.mappings().first()
         if there is None or there["family"] != before.family:
-            return Conflict(earlier_login=True)
+            revoking = revocations.take_late_answer(
+                connection, self._codec, before.id, before.family, one.transition.refresh_token, now=one.now
+            )
+            return Conflict(earlier_login=True, revoking=revoking)
         if there["generation"] == before.generation + 1 and self._holds(there, one.transition):
             return Committed()  # asked again although it had been stored
         rescued = rescue.put_aside(connection, self._codec, one.attempt, one.transition, now=one.now)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Integer, case, func, literal, select
 
 from refreshd.adapters.sql.schema import PENDING, SCHEDULED, Instant, credential, store
+from refreshd.adapters.sql.sealed_columns import rows_by_key
 from refreshd.domain.credential import ClientName, Status
 from refreshd.domain.figures import ClientFigures, Figures
 
@@ -44,7 +45,6 @@ def count(connection: Connection, now: datetime) -> Figures:
         if row.next is not None and row.status == Status.ACTIVE:
             nexts[client] = min(row.next, nexts.get(client, row.next))
     first_due = connection.scalar(select(func.min(c.next_attempt_at)).where(SCHEDULED, c.next_attempt_at <= at))
-    keys = connection.execute(select(c.key_id, func.count()).where(c.key_id.is_not(None)).group_by(c.key_id)).all()
     return Figures(
         clients={
             client: ClientFigures(
@@ -59,6 +59,6 @@ def count(connection: Connection, now: datetime) -> Figures:
         due=connection.scalar(select(func.count()).where(SCHEDULED, c.next_attempt_at <= at)) or 0,
         overdue=now - first_due if first_due else timedelta(0),
         publish_pending=connection.scalar(select(func.count()).select_from(credential).where(PENDING)) or 0,
-        rows_by_key={key: number for key, number in keys},  # noqa: C416 - rows are not pairs to the type checker
+        rows_by_key=rows_by_key(connection),
         last_commit_at=connection.scalar(select(store.c.last_commit_at)),
     )

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from refreshd.adapters.sql.engine import StoreRefused
-from refreshd.adapters.sql.schema import credential, key_check, rescued_token, store
+from refreshd.adapters.sql.schema import key_check, store
+from refreshd.adapters.sql.sealed_columns import fingerprint_context, is_needed
 from refreshd.domain.secret import Secret
 from refreshd.ports.sealer import Sealer, Undecryptable
 
@@ -46,7 +47,7 @@ def identify(connection: Connection, sealer: Sealer, *, environment: str, now: d
         )
     _check_keys(connection, sealer)
     try:
-        key = sealer.open(row["fingerprint_key"], _context(environment, "fingerprint_key"))
+        key = sealer.open(row["fingerprint_key"], fingerprint_context(environment))
     except Undecryptable as exc:
         raise StoreRefused(f"the store's own secret cannot be decrypted ({exc}); restore the right key ring") from exc
     return StoreIdentity(
@@ -64,11 +65,11 @@ def _found(connection: Connection, sealer: Sealer, *, environment: str, now: dat
         insert(store).values(
             id=store_id,
             environment=environment,
-            fingerprint_key=sealer.seal(secret, _context(environment, "fingerprint_key")),
+            fingerprint_key=sealer.seal(secret, fingerprint_context(environment)),
             created_at=now,
         )
     )
-    _record_key(connection, sealer)
+    record_key(connection, sealer)
     return StoreIdentity(store_id=store_id, environment=environment, fingerprint_key=secret, last_commit_at=None)
 
 
@@ -79,26 +80,24 @@ def _check_keys(connection: Connection, sealer: Sealer) -> None:
         try:
             sealer.open(sealed, key_id)
         except Undecryptable as exc:
-            if _is_needed(connection, key_id) or len(known) == 1:
+            if is_needed(connection, key_id) or len(known) == 1:
                 raise StoreRefused(
                     f"the key ring does not hold the store's key {key_id} ({exc}); put the right key ring at "
                     "store.encryption_key_file. Nothing was changed"
                 ) from exc
-    if sealer.primary_key_id not in {key_id for key_id, _ in known}:
-        _record_key(connection, sealer)
+            connection.execute(
+                delete(key_check).where(key_check.c.key_id == key_id)
+            )  # was taken out of the ring by hand
+    record_key(connection, sealer)
 
 
-def _is_needed(connection: Connection, key_id: str) -> bool:
-    return any(
-        connection.execute(select(table.c.id).where(table.c.key_id == key_id).limit(1)).first() is not None
-        for table in (credential, rescued_token)
-    )
-
-
-def _record_key(connection: Connection, sealer: Sealer) -> None:
+def record_key(connection: Connection, sealer: Sealer) -> None:
+    """Keep a proof of the key that seals, by which a later start knows its bytes again."""
     key_id = sealer.primary_key_id
-    connection.execute(insert(key_check).values(key_id=key_id, sealed=sealer.seal(Secret(_PROBE), key_id)))
+    if not is_known(connection, key_id):
+        connection.execute(insert(key_check).values(key_id=key_id, sealed=sealer.seal(Secret(_PROBE), key_id)))
 
 
-def _context(environment: str, column: str) -> str:
-    return f"{environment}\x1fstore.{column}"
+def is_known(connection: Connection, key_id: str) -> bool:
+    """Whether rows may be sealed with it: false once it was taken out of the ring (`keys prune`)."""
+    return connection.execute(select(key_check.c.key_id).where(key_check.c.key_id == key_id)).first() is not None

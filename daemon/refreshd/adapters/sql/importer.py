@@ -11,7 +11,8 @@ from uuid import uuid4
 from sqlalchemy import Connection, Engine, bindparam, insert, select, update
 
 from refreshd.adapters.sql import rescue, statements
-from refreshd.adapters.sql.identity import StoreIdentity
+from refreshd.adapters.sql.engine import StoreRefused
+from refreshd.adapters.sql.identity import StoreIdentity, is_known
 from refreshd.adapters.sql.rows import RowCodec, encode_events
 from refreshd.adapters.sql.schema import client_fact, credential, fingerprint
 from refreshd.domain.credential import ClientName, Health, Lane, is_ending
@@ -96,6 +97,8 @@ class Importer:
     def _write_chunk(
         self, connection: Connection, chunk: Sequence[Grant], result: Imported, *, replace: bool, now: datetime
     ) -> None:
+        if not is_known(connection, self._codec.key_id):
+            raise StoreRefused("the key ring was changed while this ran; run it again, it skips what is stored")
         known = self._known(connection, chunk)
         proven = frozenset(connection.scalars(select(client_fact.c.client)).all())
         added: list[dict[str, Any]] = []

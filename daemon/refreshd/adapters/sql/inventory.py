@@ -8,9 +8,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, RowMapping, and_, case, delete, func, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    and_,
+    case,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 
-from refreshd.adapters.sql import history, rescue, statements, storms
+from refreshd.adapters.sql import history, rescue, revocations, statements, storms
 from refreshd.adapters.sql.history import Entry
 from refreshd.adapters.sql.rows import RowCodec, encode_events, status_of
 from refreshd.adapters.sql.schema import Instant, attempt_log, client_fact, credential, fingerprint, store
@@ -157,25 +170,26 @@ class Inventory:
 
     def remove(self, selection: Selection, *, now: datetime) -> int:
         """Erase tokens and fingerprints. The counters stay until Redis has confirmed, so that a stale writer still loses."""
-        values = {
-            **statements.NO_ATTEMPT,
-            "refresh_token": None,
-            "access_token": None,
-            "key_id": None,
-            "next_attempt_at": None,
-            "relogin_by": None,
-            "in_doubt": 0,
-            "paused": 0,
-            "scope": "",
-            "removed_at": now,
-        }
         with self._write.begin() as connection:
-            chosen = select(c.id).where(selection.where)
-            connection.execute(delete(fingerprint).where(fingerprint.c.credential_id.in_(chosen)))
-            connection.execute(delete(attempt_log).where(attempt_log.c.credential_id.in_(chosen)))
-            rescue.forget(connection, chosen)
-            statement = _visible(selection.where, values, StreamEvent.REMOVED, now)
-            return connection.execute(statement).rowcount
+            return _remove(connection, selection, now)
+
+    def remove_to_revoke(self, selection: Selection, *, now: datetime) -> tuple[int, int]:
+        """The same, and have the daemon revoke the refresh tokens: how many credentials, and how many tokens.
+
+        One transaction: what is removed here is sure to be revoked. Raises `StoreRefused` when a token cannot be read.
+        """
+        with self._write.begin() as connection:
+            queued = revocations.enqueue_chosen(connection, self._codec, selection.where, now=now)
+            return _remove(connection, selection, now), queued
+
+    def unrevoked(self, *, asked_at: datetime) -> tuple[int, list[str]]:
+        """Of what was to be revoked: how many still wait, and why others were given up."""
+        return revocations.left(self._read, asked_at=asked_at)
+
+    def clients_of(self, selection: Selection) -> frozenset[str]:
+        """Whose credentials these are."""
+        with self._read.begin() as connection:
+            return frozenset(connection.scalars(select(c.client).where(selection.where).distinct()).all())
 
     def count(self, *, client: str | None = None) -> int:
         query = select(func.count()).select_from(credential).where(c.removed_at.is_(None))
@@ -207,6 +221,26 @@ class Inventory:
     ) -> int:
         with self._write.begin() as connection:
             return connection.execute(_visible(selection.where, values, event, now).where(condition)).rowcount
+
+
+def _remove(connection: Connection, selection: Selection, now: datetime) -> int:
+    values = {
+        **statements.NO_ATTEMPT,
+        "refresh_token": None,
+        "access_token": None,
+        "key_id": None,
+        "next_attempt_at": None,
+        "relogin_by": None,
+        "in_doubt": 0,
+        "paused": 0,
+        "scope": "",
+        "removed_at": now,
+    }
+    chosen = select(c.id).where(selection.where)
+    connection.execute(delete(fingerprint).where(fingerprint.c.credential_id.in_(chosen)))
+    connection.execute(delete(attempt_log).where(attempt_log.c.credential_id.in_(chosen)))
+    rescue.forget(connection, chosen)
+    return connection.execute(_visible(selection.where, values, StreamEvent.REMOVED, now)).rowcount
 
 
 def _visible(where: ColumnElement[bool], values: dict[str, Any], event: StreamEvent, now: datetime) -> Any:

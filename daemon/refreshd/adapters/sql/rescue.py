@@ -12,6 +12,7 @@ from refreshd.domain.transition import Transition
 from refreshd.ports.sealer import Undecryptable
 from refreshd.ports.store import Attempt
 
+COLUMN = "rescued.refresh_token"
 _t = rescued_token.c
 
 
@@ -27,7 +28,7 @@ def put_aside(
             credential_id=before.id,
             family=before.family,
             generation=before.generation,
-            refresh_token=codec.seal(token, "rescued.refresh_token", before.id),
+            refresh_token=codec.seal(token, COLUMN, before.id),
             access_token=codec.seal(access.value, "rescued.access_token", before.id) if access else None,
             key_id=codec.key_id,
             token_type=access.token_type if access else None,
@@ -50,7 +51,7 @@ def newest(connection: Connection, codec: RowCodec, attempt: Attempt) -> Rescued
     )
     for row in rows.mappings():
         try:
-            refresh_token = codec.open(row["refresh_token"], "rescued.refresh_token", before.id)
+            refresh_token = codec.open(row["refresh_token"], COLUMN, before.id)
             access = _access(row, codec, before.id) if row["access_token"] else None
         except Undecryptable:
             continue

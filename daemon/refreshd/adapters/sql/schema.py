@@ -169,6 +169,7 @@ store = Table(
     Column("created_at", Instant, nullable=False),
     Column("last_commit_at", Instant),
     Column("keys_adopted_at", Instant),
+    Column("daemon_key_id", String(16)),
 )
 
 key_check = Table(
@@ -209,10 +210,12 @@ revocation = Table(
     Column("id", Integer, primary_key=True),
     Column("credential_id", String(128), nullable=False),
     Column("client", String(32), nullable=False),
-    Column("refresh_token", LargeBinary, nullable=False),
-    Column("key_id", String(16), nullable=False),
+    Column("family", String(32)),
+    Column("refresh_token", LargeBinary),
+    Column("key_id", String(16)),
     Column("asked_at", Instant, nullable=False),
     Column("next_attempt_at", Instant, nullable=False),
     Column("failures", Integer, nullable=False, server_default="0"),
+    Column("last_code", String(64)),
 )
 Index("ix_revocation_schedule", revocation.c.next_attempt_at)

@@ -17,7 +17,7 @@ from refreshd.adapters.sql.figures import count
 from refreshd.adapters.sql.rows import RowCodec, encode_events
 from refreshd.adapters.sql.schema import PENDING, client_fact, credential, to_micros
 from refreshd.adapters.sql.schema import store as store_table
-from refreshd.adapters.sql.thread import StoreThread
+from refreshd.adapters.sql.thread import StoreThread, StoreThreads
 from refreshd.domain.credential import ClientName, CredentialId, lane_of
 from refreshd.domain.events import CredentialHeld, ReloginSoon
 from refreshd.domain.figures import Figures
@@ -53,6 +53,10 @@ class SqlStore:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def threads(self) -> StoreThreads:
+        return StoreThreads(writer=self._writer, reader=self._reader, counter=self._counter)
 
     def close(self) -> None:
         """Finish what was handed over, then end the threads."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -39,6 +40,15 @@ class StoreThread:
 
     def close(self) -> None:
         self._executor.shutdown(wait=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreThreads:
+    """The threads of one store, for whoever shares them. `counter` reads what takes long."""
+
+    writer: StoreThread
+    reader: StoreThread
+    counter: StoreThread
 
 
 def describe(exc: SQLAlchemyError) -> str:

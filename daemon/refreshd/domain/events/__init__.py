@@ -54,6 +54,20 @@ from refreshd.domain.events.daemon import (
     TaskCrashed,
     TickMissed,
 )
+from refreshd.domain.events.keys import (
+    KeyRingRefused,
+    KeyRowsCounted,
+    KeyTakenUp,
+    RowsResealed,
+    RowsUnreadable,
+)
+from refreshd.domain.events.revocation import (
+    CredentialRevoked,
+    LateTokenToRevoke,
+    RevocationDeferred,
+    RevocationFailed,
+    RevocationsCounted,
+)
 
 Event = (
     CredentialRefreshed
@@ -100,6 +114,16 @@ Event = (
     | DaemonDraining
     | DaemonStopped
     | TaskCrashed
+    | KeyRingRefused
+    | KeyRowsCounted
+    | KeyTakenUp
+    | RowsResealed
+    | RowsUnreadable
+    | CredentialRevoked
+    | LateTokenToRevoke
+    | RevocationDeferred
+    | RevocationFailed
+    | RevocationsCounted
 )
 
 __all__ = [
@@ -111,6 +135,7 @@ __all__ = [
     "ClockStepped",
     "CredentialHeld",
     "CredentialRefreshed",
+    "CredentialRevoked",
     "DaemonDraining",
     "DaemonReady",
     "DaemonStarted",
@@ -124,6 +149,10 @@ __all__ = [
     "GrantStormEnded",
     "HealingFailed",
     "InFlightChanged",
+    "KeyRingRefused",
+    "KeyRowsCounted",
+    "KeyTakenUp",
+    "LateTokenToRevoke",
     "LimitTooLow",
     "MarginShrunk",
     "PublishedBatch",
@@ -140,6 +169,11 @@ __all__ = [
     "RescuedTokenAdopted",
     "ResponsesUnpersisted",
     "RevisionAhead",
+    "RevocationDeferred",
+    "RevocationFailed",
+    "RevocationsCounted",
+    "RowsResealed",
+    "RowsUnreadable",
     "ScanFinished",
     "SlidingProven",
     "SlowStart",

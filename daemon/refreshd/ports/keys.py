@@ -1,0 +1,58 @@
+"""The key ring as it changes, and the rows that have to follow it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What the ring says by now. `fault`: why a changed ring was not taken up; the keys that we have go on."""
+
+    first: str
+    fault: str = ""
+
+
+class KeyRing(Protocol):
+    @property
+    def key_ids(self) -> Sequence[str]:
+        """All keys that open, those of a ring that was replaced meanwhile included."""
+        ...
+
+    def look(self) -> Looked:
+        """Load what the ring gained. Cheap when it did not change; seals with the same key as before until told otherwise."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """How far a pass over the rows came: which table, and behind which of its rows."""
+
+    place: int = 0
+    after: str | int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Ciphertexts sealed anew, those that somebody else had written meanwhile, those that no key opens; `rest` None: the end."""
+
+    moved: int
+    outrun: int
+    unreadable: int
+    rest: Cursor | None
+
+
+class SealedRows(Protocol):
+    """All raise `StoreUnavailable`."""
+
+    async def take_up(self, key_id: str) -> None:
+        """Seal with this key of the ring from now on, and let the store know."""
+        ...
+
+    async def reseal(self, begin: Cursor, *, limit: int) -> Batch:
+        """Seal the next rows that rest under another key anew; compare-and-set, so that whatever is written meanwhile stays."""
+        ...
+
+    async def rows_by_key(self) -> Mapping[str, int]:
+        """Counts over all rows."""
+        ...

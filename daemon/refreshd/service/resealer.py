@@ -1,0 +1,129 @@
+"""Moving everything that is stored to the key ring's first key, slowly, beside the refreshing, which always goes first."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from refreshd.domain.events import KeyRingRefused, KeyRowsCounted, KeyTakenUp, RowsResealed, RowsUnreadable, StoreFailed
+from refreshd.ports.clock import Clock
+from refreshd.ports.keys import Cursor, KeyRing, SealedRows
+from refreshd.ports.observer import Observer
+from refreshd.ports.store import StoreUnavailable
+
+BATCH = 50
+PAUSE = 0.03  # between batches: at most some 1,500 rows a second, and most of the store's time is left to others
+YIELD = 0.02
+MOST_YIELDS = 25  # under endless load it goes on nevertheless, twice a second
+EVERY = timedelta(seconds=60)
+
+
+class Resealer:
+    """`tick` is called every second. `busy`: whether answers wait for the store. `pause`: sleeps so many seconds."""
+
+    def __init__(
+        self,
+        *,
+        ring: KeyRing,
+        rows: SealedRows,
+        observer: Observer,
+        clock: Clock,
+        busy: Callable[[], bool] = lambda: False,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._ring = ring
+        self._rows = rows
+        self._observer = observer
+        self._clock = clock
+        self._busy = busy
+        self._pause = pause
+        self._event = asyncio.Event()
+        self._sealing_with = ""
+        self._fault = ""
+        self._unreadable = 0
+        self._passed_at: float | None = None
+
+    def tick(self) -> None:
+        self._event.set()
+
+    async def run(self) -> None:
+        while True:
+            self._event.clear()
+            try:
+                await self.round()
+            except StoreUnavailable as exc:
+                self._observer.on_event(StoreFailed(doing="resealing", error=str(exc)))
+            await self._event.wait()
+
+    async def round(self) -> None:
+        """Look at the ring; move rows when it changed, and once a minute, for a command may have begun with the old one."""
+        changed = await self._take_up()
+        now = self._clock.monotonic()
+        if not changed and self._passed_at is not None and now - self._passed_at < EVERY.total_seconds():
+            return
+        await self.move_all()
+        self._passed_at = now
+
+    async def move_all(self) -> None:
+        """Until one pass finds nothing left to move. Raises `StoreUnavailable`; what was moved stays moved."""
+        key_id = self._sealing_with
+        moved = outrun = 0
+        while True:
+            passed = await self._pass()
+            moved += passed.moved
+            outrun += passed.outrun
+            if not passed.moved and not passed.outrun:
+                break
+        self._tell_unreadable(passed.unreadable)
+        if moved:
+            self._observer.on_event(RowsResealed(key_id=key_id, moved=moved, outrun=outrun))
+        await self._count()
+
+    async def _take_up(self) -> bool:
+        looked = self._ring.look()
+        if looked.fault and looked.fault != self._fault:
+            self._observer.on_event(KeyRingRefused(error=looked.fault))
+        self._fault = looked.fault
+        if looked.first == self._sealing_with:
+            return False
+        await self._rows.take_up(looked.first)
+        if self._sealing_with:
+            self._observer.on_event(KeyTakenUp(key_id=looked.first))
+        self._sealing_with = looked.first
+        return True
+
+    async def _pass(self) -> "_Passed":
+        passed = _Passed()
+        cursor: Cursor | None = Cursor()
+        while cursor is not None:
+            await self._give_way()
+            batch = await self._rows.reseal(cursor, limit=BATCH)
+            passed.moved += batch.moved
+            passed.outrun += batch.outrun
+            passed.unreadable += batch.unreadable
+            if batch.moved or batch.outrun:
+                await self._pause(PAUSE)
+            cursor = batch.rest
+        return passed
+
+    async def _give_way(self) -> None:
+        for _ in range(MOST_YIELDS):
+            if not self._busy():
+                return
+            await self._pause(YIELD)
+
+    def _tell_unreadable(self, count: int) -> None:
+        if count and count != self._unreadable:
+            self._observer.on_event(RowsUnreadable(count=count))
+        self._unreadable = count
+
+    async def _count(self) -> None:
+        found = await self._rows.rows_by_key()
+        rows = {**dict.fromkeys(self._ring.key_ids, 0), **found}
+        self._observer.on_event(KeyRowsCounted(rows_by_key=rows))
+
+
+class _Passed:
+    def __init__(self) -> None:
+        self.moved = 0
+        self.outrun = 0
+        self.unreadable = 0

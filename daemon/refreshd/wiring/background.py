@@ -1,0 +1,85 @@
+"""What the daemon does beside refreshing: revoking what was removed, and moving rows to the newest key."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from refreshd.adapters.oauth.connections import Connections
+from refreshd.adapters.oauth.revocation import HttpxRevocationEndpoint
+from refreshd.adapters.observers import Observers
+from refreshd.adapters.sql.resealing import SqlSealedRows
+from refreshd.adapters.sql.revocations import SqlRevocations
+from refreshd.adapters.sql.store import SqlStore
+from refreshd.adapters.system_clock import SystemClock, draw
+from refreshd.domain.client import Limits
+from refreshd.domain.credential import ClientName
+from refreshd.ports.clock import Clock
+from refreshd.ports.observer import Observer
+from refreshd.service.refresher import Registration
+from refreshd.service.resealer import Resealer
+from refreshd.service.revoker import Revoker
+from refreshd.wiring.services import Services
+from refreshd.wiring.store import OpenStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Background:
+    """Owned by the supervisor; ticked every second."""
+
+    revoker: Revoker
+    resealer: Resealer
+
+    def tick(self) -> None:
+        self.revoker.tick()
+        self.resealer.tick()
+
+
+def background(
+    opened: OpenStore,
+    store: SqlStore,
+    services: Services,
+    connections: Connections,
+    *,
+    registered: Mapping[ClientName, Registration],
+    limits: Mapping[ClientName, Limits],
+    observer: Observer,
+    clock: Clock,
+) -> Background:
+    """Made, and given to the supervisor."""
+    made = Background(
+        revoker=Revoker(
+            {name: one.client for name, one in registered.items()},
+            limits,
+            revocations=SqlRevocations(store.threads, opened.codec),
+            endpoint=HttpxRevocationEndpoint(connections, clock=clock),
+            observer=observer,
+            clock=clock,
+            draw=draw,
+        ),
+        resealer=Resealer(
+            ring=opened.sealer,
+            rows=_sealed_rows(opened, store),
+            observer=observer,
+            clock=clock,
+            busy=lambda: services.refresher.storing > 0,
+        ),
+    )
+    services.supervisor.own("revoker", made.revoker.run)
+    services.supervisor.own("resealer", made.resealer.run)
+    return made
+
+
+async def reseal(opened: OpenStore) -> None:
+    """Move all rows to the ring's first key, in place of a daemon. Raises `StoreUnavailable`."""
+    async with SqlStore(opened.engines, opened.codec, owner="keys rotate") as store:
+        await Resealer(
+            ring=opened.sealer,
+            rows=_sealed_rows(opened, store),
+            observer=Observers([]),
+            clock=SystemClock(),
+            pause=lambda _seconds: asyncio.sleep(0),  # nobody else is there to give way to
+        ).round()
+
+
+def _sealed_rows(opened: OpenStore, store: SqlStore) -> SqlSealedRows:
+    return SqlSealedRows(store.threads, opened.codec, opened.sealer, opened.identity.environment)

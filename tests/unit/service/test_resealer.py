@@ -1,0 +1,177 @@
+"""When rows are moved to another key, how politely, and what is told of it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from refreshd.adapters.key_ring_editing import add_key
+from refreshd.adapters.sql.resealing import SqlSealedRows
+from refreshd.domain.events import KeyRowsCounted, RowsResealed
+from refreshd.ports.keys import Batch, Cursor, Looked
+from refreshd.ports.store import StoreUnavailable
+from refreshd.service.resealer import EVERY, MOST_YIELDS, Resealer
+from tests.contract.stores import SqliteBed, grant
+from tests.fakes import FakeClock, RecordingObserver
+
+
+class Pauses:
+    """Sleeps that pass at once."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def __call__(self, _seconds: float) -> None:
+        self.count += 1
+
+
+class Ring:
+    """`KeyRing` by word."""
+
+    def __init__(self) -> None:
+        self.key_ids: Sequence[str] = ("old",)
+        self.looked = Looked(first="old")
+
+    def look(self) -> Looked:
+        return self.looked
+
+
+class Rows:
+    """`SealedRows` that answers with the batches given, then with an end."""
+
+    def __init__(self, *batches: Batch) -> None:
+        self.batches = list(batches)
+        self.taken_up: list[str] = []
+        self.asked = 0
+        self.down = False
+
+    async def take_up(self, key_id: str) -> None:
+        if self.down:
+            raise StoreUnavailable("full")
+        self.taken_up.append(key_id)
+
+    async def reseal(self, begin: Cursor, *, limit: int) -> Batch:
+        del begin, limit
+        self.asked += 1
+        return self.batches.pop(0) if self.batches else batch()
+
+    async def rows_by_key(self) -> Mapping[str, int]:
+        return {"old": 3}
+
+
+def batch(moved: int = 0, outrun: int = 0, unreadable: int = 0) -> Batch:
+    return Batch(moved=moved, outrun=outrun, unreadable=unreadable, rest=None)
+
+
+class Bench:
+    def __init__(self, *batches: Batch) -> None:
+        self.ring = Ring()
+        self.rows = Rows(*batches)
+        self.clock = FakeClock()
+        self.observer = RecordingObserver()
+        self.pauses = Pauses()
+        self.is_busy = False
+        self.resealer = Resealer(
+            ring=self.ring,
+            rows=self.rows,
+            observer=self.observer,
+            clock=self.clock,
+            busy=lambda: self.is_busy,
+            pause=self.pauses,
+        )
+
+
+async def test_passes_go_on_until_one_finds_nothing() -> None:
+    """What a commit had replaced in between is looked at again: it may have been sealed by an older hand."""
+    bench = Bench(batch(moved=5), batch(outrun=1), batch())
+    await bench.resealer.round()
+    assert 3 == bench.rows.asked
+    told = [event for event in bench.observer.events if isinstance(event, RowsResealed)]
+    assert [(5, 1)] == [(event.moved, event.outrun) for event in told]
+
+
+async def test_without_news_it_looks_once_a_minute() -> None:
+    """A command that began before the rotation may have sealed with the old key after it."""
+    bench = Bench()
+    await bench.resealer.round()
+    await bench.resealer.round()
+    assert 1 == bench.rows.asked
+    bench.clock.advance(EVERY)
+    await bench.resealer.round()
+    assert 2 == bench.rows.asked
+
+
+async def test_a_new_key_is_taken_up_at_once_and_told() -> None:
+    bench = Bench()
+    await bench.resealer.round()
+    bench.ring.looked = Looked(first="new")
+    await bench.resealer.round()
+    assert ["old", "new"] == bench.rows.taken_up
+    assert 2 == bench.rows.asked
+    assert ["keys.taken_up"] == bench.observer.names()
+
+
+async def test_a_store_that_refuses_is_asked_again() -> None:
+    """The key counts as taken up only when the store knows it."""
+    bench = Bench()
+    bench.rows.down = True
+    with pytest.raises(StoreUnavailable):
+        await bench.resealer.round()
+    bench.rows.down = False
+    await bench.resealer.round()
+    assert ["old"] == bench.rows.taken_up
+
+
+async def test_a_refused_ring_is_told_once() -> None:
+    bench = Bench()
+    bench.ring.looked = Looked(first="old", fault="half written")
+    await bench.resealer.round()
+    await bench.resealer.round()
+    assert ["keys.ring_refused"] == bench.observer.names()
+
+
+async def test_unreadable_rows_are_told_once() -> None:
+    bench = Bench(batch(unreadable=2), batch(unreadable=2))
+    await bench.resealer.round()
+    bench.clock.advance(EVERY)
+    await bench.resealer.round()
+    assert ["keys.rows_unreadable"] == bench.observer.names()
+
+
+async def test_answers_go_first_but_not_for_ever() -> None:
+    """While answers wait for the store nothing is moved; under endless load a batch still comes through now and then."""
+    bench = Bench()
+    bench.is_busy = True
+    await bench.resealer.round()
+    assert MOST_YIELDS == bench.pauses.count
+    assert 1 == bench.rows.asked
+
+
+async def test_every_key_of_the_ring_is_counted_also_at_0() -> None:
+    """A metric that vanishes with the last row could not say that the key can be removed."""
+    bench = Bench()
+    bench.ring.key_ids = ("new", "old")
+    await bench.resealer.round()
+    (counted,) = [event for event in bench.observer.events if isinstance(event, KeyRowsCounted)]
+    assert {"new": 0, "old": 3} == dict(counted.rows_by_key)
+
+
+@pytest.fixture
+def bed(tmp_path: Path) -> Iterator[SqliteBed]:
+    with SqliteBed(tmp_path) as one:
+        yield one
+
+
+async def test_a_whole_rotation_on_a_real_store(bed: SqliteBed) -> None:
+    """From a key added to the file to 0 rows under the old one, by ticks alone."""
+    bed.add(*(grant(f"{number:03}") for number in range(120)))
+    old, clock, observer = bed.sealer.primary_key_id, FakeClock(), RecordingObserver()
+    rows = SqlSealedRows(bed.store.threads, bed.codec, bed.sealer, bed.environment)
+    resealer = Resealer(ring=bed.sealer, rows=rows, observer=observer, clock=clock, pause=Pauses())
+    await resealer.round()
+    new = add_key(bed.ring)
+    clock.advance(timedelta(seconds=1))
+    await resealer.round()
+    (last,) = [event for event in observer.events if isinstance(event, KeyRowsCounted)][-1:]
+    assert {new: 121, old: 0} == dict(last.rows_by_key)
