@@ -34,7 +34,16 @@ from refreshd.domain.outcome import ANOMALIES, OUTCOME_LABELS
 
 M = TypeVar("M", Counter, Gauge, Histogram)
 
-CAUSES = ("invalid_client", "unauthorized_client", "unsupported_grant_type", "certificate", "wrong_endpoint")
+CAUSES = (
+    "invalid_client",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "certificate",
+    "wrong_endpoint",
+    "metadata_unreachable",
+    "metadata_missing",
+    "metadata_refused",
+)
 REPUBLISH_REASONS = ("started", "reconnected", "flushed", "clock_stepped", "adopted")
 STATUSES = (Status.ACTIVE, Status.RELOGIN_REQUIRED, Status.PAUSED, Status.HELD)
 _LEAD_BUCKETS = (-3600, -60, 0, 1, 5, 15, 30, 60, 120, 180, 240, 300, 360, 480, 600, 1800)

@@ -52,6 +52,14 @@ def parse_endpoint(text: str) -> str:
     return text
 
 
+def parse_issuer(text: str) -> str:
+    """As an endpoint, and without a query (RFC 8414 §2). It is compared to the letter, so nothing of it is changed."""
+    parse_endpoint(text)
+    if "?" in text:
+        raise ValueError('must hold no query (?): it is the issuer alone, such as "https://login.example"')
+    return text
+
+
 def parse_redis_url(text: str) -> str:
     parts = _split(text, _REDIS_WANTED)
     if parts.scheme == "unix":

@@ -9,6 +9,7 @@ from refreshd.config.addresses import is_plain_redis
 from refreshd.config.durations import format_duration as shown
 from refreshd.config.faults import Fault
 from refreshd.config.settings import ClientSettings, SchedulerSettings, Settings
+from refreshd.domain.client import GrantType
 from refreshd.domain.policy import LEASE_SLACK, commit_share, request_timing
 
 
@@ -27,6 +28,7 @@ def violations(settings: Settings) -> Iterator[Violation]:
     yield from _drain(scheduler)
     for name, client in settings.clients.items():
         yield from _lifetime(f"clients.{name}", client, scheduler)
+        yield from _machine(f"clients.{name}", client)
 
 
 def warnings(settings: Settings) -> Iterator[str]:
@@ -79,6 +81,16 @@ def _lifetime(path: str, client: ClientSettings, scheduler: SchedulerSettings) -
         )
 
 
+def _machine(path: str, client: ClientSettings) -> Iterator[Violation]:
+    if client.grant is GrantType.CLIENT_CREDENTIALS and client.client_secret is None:
+        fault = Fault(
+            path=f"{path}.client_secret",
+            message='is needed with grant = "client_credentials": the client proves itself by nothing else; '
+            "give client_secret_file",
+        )
+        yield Violation(fault=fault, about=frozenset({f"{path}.grant"}))
+
+
 def _grace(name: str, client: ClientSettings, scheduler: SchedulerSettings) -> Iterator[str]:
     grace = client.provider_profile.reuse_grace
     deadline, settle = request_timing(
@@ -94,6 +106,8 @@ def _grace(name: str, client: ClientSettings, scheduler: SchedulerSettings) -> I
 
 
 def _scope(name: str, client: ClientSettings) -> Iterator[str]:
+    if client.grant is GrantType.CLIENT_CREDENTIALS:
+        return
     required = client.provider_profile.required_scope
     missing = [word for word in required.split() if word not in client.scope.split()]
     if client.scope and missing:

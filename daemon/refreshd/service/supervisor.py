@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import traceback
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
 
 from refreshd.domain.events import DaemonDraining, DaemonStopped, TaskCrashed
 from refreshd.ports.observer import Observer
@@ -32,7 +35,9 @@ class Supervisor:
         health: Health,
         observer: Observer,
         drain_timeout: timedelta,
+        others: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = MappingProxyType({}),
     ) -> None:
+        """`others`: further root tasks by name, which only wait for something and may be cancelled at any time."""
         self._scanner = scanner
         self._publication = publication
         self._housekeeping = housekeeping
@@ -40,6 +45,7 @@ class Supervisor:
         self._refresher = refresher
         self._health = health
         self._observer = observer
+        self._others = others
         self._drain_timeout = drain_timeout.total_seconds()
         self._stop = asyncio.Event()
         self._cause = ""
@@ -54,6 +60,7 @@ class Supervisor:
             asyncio.create_task(self._scanner.run(), name="scanner"),
             asyncio.create_task(self._publication.run(), name="publication"),
             asyncio.create_task(self._housekeeping.run(), name="housekeeping"),
+            *(asyncio.create_task(run(), name=name) for name, run in self._others.items()),
         }
         stopped = asyncio.create_task(self._stop.wait(), name="stop")
         try:

@@ -1,7 +1,23 @@
 """The object graph: the only place that names concrete classes. Configuration stops here."""
 
 from refreshd.wiring.daemon import daemon
+from refreshd.wiring.discovery import ProviderUnknown, Resolved, resolve, resolve_offline
+from refreshd.wiring.live_check import check_live
+from refreshd.wiring.machines import enrol
 from refreshd.wiring.registrations import rate_shortfalls, registrations
 from refreshd.wiring.store import OpenStore, open_store, run_lock
 
-__all__ = ["OpenStore", "daemon", "open_store", "rate_shortfalls", "registrations", "run_lock"]
+__all__ = [
+    "OpenStore",
+    "ProviderUnknown",
+    "Resolved",
+    "check_live",
+    "daemon",
+    "enrol",
+    "open_store",
+    "rate_shortfalls",
+    "registrations",
+    "resolve",
+    "resolve_offline",
+    "run_lock",
+]

@@ -11,6 +11,7 @@ from refreshd.adapters.apscheduler_ticker import ApschedulerTicker
 from refreshd.adapters.fail_points import fail_points
 from refreshd.adapters.http.server import HttpServer
 from refreshd.adapters.oauth.connections import Connections
+from refreshd.adapters.oauth.discovery import HttpxDiscovery
 from refreshd.adapters.oauth.token_endpoint import HttpxTokenEndpoint
 from refreshd.adapters.observers import Observers
 from refreshd.adapters.prometheus_observer import PrometheusObserver
@@ -28,7 +29,8 @@ from refreshd.domain.secret import Secret
 from refreshd.ports.clock import Clock
 from refreshd.service.refresher import Registration
 from refreshd.service.supervisor import Supervisor
-from refreshd.wiring.registrations import limits_of, registrations
+from refreshd.wiring.discovery import published_by, resolve_all
+from refreshd.wiring.registrations import limits_of
 from refreshd.wiring.services import Measures, Ports, assemble
 from refreshd.wiring.store import OpenStore
 
@@ -41,7 +43,8 @@ INSTANCE_LENGTH = 12
 async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, str]) -> AsyncIterator[Supervisor]:
     """Everything that `run` needs, opened in order and closed in reverse."""
     clock = SystemClock()
-    registered = proven(registrations(settings), opened)
+    resolved = resolve_all(settings, opened)
+    registered = proven({name: one.registration for name, one in resolved.items()}, opened)
     instance = uuid4().hex[:INSTANCE_LENGTH]
     reached = fail_points(environ)
     systemd = SystemdNotifier(environ)
@@ -87,6 +90,7 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
                 clock=clock,
                 draw=draw,
                 reached=reached,
+                discovery=HttpxDiscovery(connections),
             ),
             registered,
             {name: limits_of(settings.clients[name]) for name in registered},
@@ -97,6 +101,7 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
                 store_id=opened.identity.store_id,
             ),
             on_missed_tick=ticker.rearm,
+            published=published_by(settings, resolved),
         )
         health = services.health
         http = await stack.enter_async_context(
@@ -128,6 +133,8 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
         ticker.every(scheduler.scan_interval, services.scanner.tick)
         ticker.every(scheduler.scan_interval, services.publication.wake)
         ticker.every(HOUSEKEEPING_EVERY, services.housekeeping.tick)
+        if services.discoverer is not None:
+            ticker.every(HOUSEKEEPING_EVERY, services.discoverer.tick)
         ticker.every(HEARTBEAT_EVERY, lambda: systemd.alive() if health.live else None)
         await stack.enter_async_context(ticker)
         observer.on_event(DaemonReady(listen=http.address))

@@ -54,9 +54,12 @@ from refreshd.domain.events.daemon import (
     TaskCrashed,
     TickMissed,
 )
+from refreshd.domain.events.provider import MetadataKept, MetadataRead
 
 Event = (
-    CredentialRefreshed
+    MetadataKept
+    | MetadataRead
+    | CredentialRefreshed
     | RefreshTokenOnly
     | RefreshDeferred
     | RefreshUncertain
@@ -126,6 +129,8 @@ __all__ = [
     "InFlightChanged",
     "LimitTooLow",
     "MarginShrunk",
+    "MetadataKept",
+    "MetadataRead",
     "PublishedBatch",
     "PublisherLost",
     "RefreshDeferred",
