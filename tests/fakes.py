@@ -79,6 +79,7 @@ class ScriptedEndpoint:
     def __init__(self) -> None:
         self.script: list[Outcome | Callable[[], Outcome]] = []
         self.presented: list[Secret] = []
+        self.clients: list[Client] = []
         self.obtained: list[Client] = []
         self.asked = asyncio.Event()
         self.gate: asyncio.Event | None = None
@@ -87,7 +88,8 @@ class ScriptedEndpoint:
     async def refresh(
         self, client: Client, refresh_token: Secret, scope: str, *, may_send: Callable[[], bool]
     ) -> Outcome:
-        del client, scope
+        del scope
+        self.clients.append(client)
         return await self._answer(refresh_token, may_send)
 
     async def obtain(self, client: Client, *, may_send: Callable[[], bool]) -> Outcome:

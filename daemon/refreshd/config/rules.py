@@ -10,7 +10,7 @@ from refreshd.config.durations import format_duration as shown
 from refreshd.config.faults import Fault
 from refreshd.config.settings import ClientSettings, SchedulerSettings, Settings
 from refreshd.domain.client import GrantType
-from refreshd.domain.policy import LEASE_SLACK, commit_share, request_timing
+from refreshd.domain.policy import LEASE_SLACK, commit_share, request_timing, words_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,7 @@ def _scope(name: str, client: ClientSettings) -> Iterator[str]:
     if client.grant is GrantType.CLIENT_CREDENTIALS:
         return
     required = client.provider_profile.required_scope
-    missing = [word for word in required.split() if word not in client.scope.split()]
+    missing = sorted(words_of(required) - words_of(client.scope))
     if client.scope and missing:
         yield f"clients.{name}.scope lacks {' '.join(missing)}, without which the provider gives no refresh token"
 

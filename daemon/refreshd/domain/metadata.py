@@ -121,7 +121,7 @@ def _is_encrypted_or_local(parts: SplitResult, host: str) -> bool:
 
 def _parse(document: bytes) -> Mapping[str, object]:
     if len(document) > MAX_DOCUMENT:
-        raise MetadataRefused(f"it is longer than {MAX_DOCUMENT // 1024} KiB")
+        raise NotMetadata(f"it is longer than {MAX_DOCUMENT // 1024} KiB")
     try:
         value = json.loads(document)
     except (ValueError, RecursionError):
