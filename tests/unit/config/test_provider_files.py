@@ -105,13 +105,18 @@ def documented(name: str) -> str:
 
 
 def test_the_documented_example_loads_as_written(tmp_path: Path) -> None:
-    """docs/providers.md: what a reader copies works, and shows every key that such a file is likely to need."""
-    write(tmp_path, documented("providers/fastmail.toml"), name="providers/fastmail.toml")
+    """docs/providers.md: what a reader copies works."""
+    write(tmp_path, documented("providers/box.toml"), name="providers/box.toml")
+    write(tmp_path, "s3cret", name="box.secret")
     path = write(tmp_path, documented("config.toml"))
     loaded = load(path, environ={"HOME": str(tmp_path / "home")}, cwd=tmp_path)
-    mail: ClientSettings = loaded.settings.clients["mail"]
-    assert ((), "fastmail", AuthMethod.NONE) == (loaded.warnings, mail.provider, mail.provider_profile.auth_method)
-    assert LifetimeFrom.ROTATION is mail.provider_profile.refresh_token_lifetime_from
+    archive: ClientSettings = loaded.settings.clients["archive"]
+    profile = archive.provider_profile
+    assert ((), "box", AuthMethod.POST) == (loaded.warnings, archive.provider, profile.auth_method)
+    assert (timedelta(days=60), LifetimeFrom.ROTATION) == (
+        profile.refresh_token_lifetime,
+        profile.refresh_token_lifetime_from,
+    )
 
 
 def test_the_page_explains_every_key() -> None:
