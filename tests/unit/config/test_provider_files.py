@@ -13,6 +13,7 @@ from refreshd.domain.policy import LifetimeFrom
 from tests.unit.config.configurations import CLIENT, client, faults, only_fault, write
 
 PAGE = Path(__file__).parents[3] / "docs/providers.md"
+FRAMEIO = PAGE.with_name("frameio.md")
 OKTA = 'token_endpoint = "https://okta.example/token"\n'
 
 
@@ -117,6 +118,22 @@ def test_the_documented_example_loads_as_written(tmp_path: Path) -> None:
         profile.refresh_token_lifetime,
         profile.refresh_token_lifetime_from,
     )
+
+
+def test_the_configuration_of_a_move_to_v4_loads_as_written(tmp_path: Path) -> None:
+    """docs/frameio.md: both registrations side by side, and a service, with nothing to warn of."""
+    found = re.search(r"<!-- example: both -->\n```toml\n(.*?)```", FRAMEIO.read_text(), re.DOTALL)
+    assert found is not None
+    for name in ("frameio", "frameio-v4", "frameio-service"):
+        write(tmp_path, "s3cret", name=f"{name}.secret")
+    loaded = load(write(tmp_path, found[1]), environ={"HOME": str(tmp_path / "home")}, cwd=tmp_path)
+    methods = {name: one.provider_profile.auth_method for name, one in loaded.settings.clients.items()}
+    assert () == loaded.warnings
+    assert methods == {
+        "frameio": AuthMethod.BASIC,
+        "frameio_v4": AuthMethod.BASIC,
+        "frameio_service": AuthMethod.POST,
+    }
 
 
 def test_the_page_explains_every_key() -> None:
