@@ -98,6 +98,15 @@ def test_the_same_entry_again_changes_nothing(bed: SqliteBed) -> None:
     assert 1 == bed.row("a")["generation"]
 
 
+async def test_one_that_is_held_is_set_free_by_replacing_it(bed: SqliteBed) -> None:
+    """Its client's grant was changed to and fro; without --replace the person is told that the id exists."""
+    bed.add(machine_grant())
+    await bed.claim()
+    assert 1 == len(bed.add(machine_grant()).refusals)
+    assert 1 == bed.add(machine_grant(), replace=True).replaced
+    assert ("active", None) == (bed.row("a")["health"], bed.row("a")["reason"])
+
+
 def test_an_id_that_is_something_else_is_not_replaced_unasked(bed: SqliteBed) -> None:
     """A login, or another client's credential, may be in use under that id."""
     bed.add(grant("login"), machine_grant("other", client=OTHER))

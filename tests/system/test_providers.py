@@ -54,6 +54,8 @@ def test_a_client_credential_is_refreshed_four_times_and_nobody_is_ever_asked_to
             grant="client_credentials",
             scope="read",
             access_token_lifetime="20s",
+            refresh_token_lifetime="14d",
+            required_scope="offline_access",
         ),
     )
     installation.command("import", "-", stdin='{"id": "acme/service", "client": "service"}')

@@ -35,7 +35,7 @@ def provider_files(beside: Path | None) -> tuple[Providers, list[Fault]]:
     taken = {name for preset, table in presets().items() for name in names_of(preset, table)}
     for file in files:
         table = _judged(file, faults)
-        for name in names_of(file.stem, table):
+        for name in dict.fromkeys(names_of(file.stem, table)):
             if name in taken:
                 faults.append(
                     Fault(path=str(file), message=f"there is a provider named {name} already; take another name")

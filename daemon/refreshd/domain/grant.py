@@ -42,8 +42,6 @@ def read_grant(
     offline_scope: str = "offline",
 ) -> Grant:
     """Read one entry; arguments stand in for what the entry does not say. Raises `GrantRefused`."""
-    if isinstance(fields.get("error"), str):
-        raise GrantRefused("this is an error response, not a token response; log in again and import what that returns")
     name, registration = read_names(fields, credential_id=credential_id, client=client)
     refresh_token = _text(fields, "refresh_token")
     if not refresh_token:
@@ -70,6 +68,8 @@ def read_names(
     fields: Mapping[str, object], *, credential_id: str | None, client: str | None
 ) -> tuple[CredentialId, ClientName]:
     """Whose entry this is; arguments stand in for what it does not say. Raises `GrantRefused`."""
+    if isinstance(fields.get("error"), str):
+        raise GrantRefused("this is an error response, not a token response; log in again and import what that returns")
     name = _text(fields, "id") or credential_id
     registration = _text(fields, "client") or client
     if not name:

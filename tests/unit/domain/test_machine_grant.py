@@ -87,6 +87,12 @@ def test_an_entry_with_more_is_refused_in_words_and_without_its_value(key: str) 
     assert "planted" not in str(refusal.value)
 
 
+def test_an_error_response_is_not_taken_for_an_entry() -> None:
+    """Somebody saved what a callback was refused with."""
+    with pytest.raises(GrantRefused, match="this is an error response"):
+        read_machine_grant({"id": "svc/1", "client": "s2s", "error": "x"}, credential_id=None, client=None)
+
+
 def test_an_id_that_is_none_is_refused_here_too() -> None:
     """The same rule for every credential."""
     with pytest.raises(GrantRefused, match="is not allowed"):

@@ -225,11 +225,12 @@ def _lane(deadline: datetime | None, turn: datetime | None, now: datetime) -> La
 
 
 def _is_stored(grant: Grant, digest: bytes | None, known: "_Known") -> bool:
-    """Whether nothing would change: this refresh token is this row's, or the row has no login and needs none."""
+    """Whether nothing would change: this refresh token is this row's, or the row has no login, needs none and is well."""
     if digest is not None:
         return known.owners.get(digest) == grant.id
     there = known.counters.get(grant.id)
-    return there is not None and there.no_login and there.client == grant.client and not there.removed
+    healthy = there is not None and not there.removed and there.health == Health.ACTIVE
+    return there is not None and healthy and there.no_login and there.client == grant.client
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
