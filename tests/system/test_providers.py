@@ -203,7 +203,7 @@ def test_commands_work_without_any_provider(install: Install) -> None:
     installation = install()
     configure(installation, table(installation, "far", "id", issuer="https://203.0.113.1/t"))
     began = time.monotonic()
-    installation.run("check")
+    assert "nothing was read of https://203.0.113.1/t yet" in installation.run("check").stdout
     entry = {"id": "far/1", "client": "far", "refresh_token": "planted-refresh-token"}
     installation.command("import", "-", stdin=json.dumps(entry))
     assert "far/1" in installation.command("list")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from refreshd.adapters.sql.inventory import Inventory
     from refreshd.config import Settings
     from refreshd.domain.live_check import Finding
+    from refreshd.wiring import OpenStore
 
 
 def register(app: typer.Typer) -> None:
@@ -41,6 +42,7 @@ def check(
         store_id = opened.identity.store_id
         notes += _workload(settings, stored)
         notes += _storms(opened.inventory)
+        notes += _unread(settings, opened)
         faults += [
             f"{number} credentials belong to client {name!r}, which is not configured: they are not refreshed"
             for name, number in stored.items()
@@ -95,6 +97,17 @@ def _workload(settings: "Settings", stored: dict[str, int]) -> list[str]:
     return [
         f"client {name}: {stored[name]} credentials need {needed:.2f} refreshes a second, max_rate allows {limit:g}"
         for name, needed, limit in rate_shortfalls(settings, stored)
+    ]
+
+
+def _unread(settings: "Settings", opened: "OpenStore") -> list[str]:
+    from refreshd.wiring import resolve_offline  # noqa: PLC0415
+
+    known = {name: resolve_offline(settings, opened, name).endpoints for name in settings.clients}
+    return [
+        f"client {name}: nothing was read of {one.issuer} yet; `refreshd check --live` shows whether it can be"
+        for name, one in known.items()
+        if not one.token
     ]
 
 

@@ -18,9 +18,7 @@ def without_login(outcome: Outcome) -> Outcome:
         case Refreshed(access=None):
             return Deferred(code=outcome.code)
         case Refreshed():
-            return replace(
-                outcome, refresh_token=None
-            )  # RFC 6749 §4.4.3: there should be none; nobody would present it
+            return replace(outcome, refresh_token=None)  # RFC 6749 §4.4.3: there should be none
         case Uncertain():
             return Deferred(code=outcome.code, detail=outcome.detail, phase=outcome.phase)
         case Rejected():

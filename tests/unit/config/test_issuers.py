@@ -49,6 +49,7 @@ def test_an_issuer_beside_a_preset_with_endpoints_is_a_fault(tmp_path: Path, pro
         ("https://login.example?tenant=1", "no query"),
         ("https://login.example#x", "fragment"),
         ("login.example", "https"),
+        ("https://login.example/" + "x" * 500, "must not be longer than 512"),
     ],
 )
 def test_an_issuer_that_could_be_listened_to_is_a_fault(tmp_path: Path, issuer: str, said: str) -> None:
