@@ -1,13 +1,13 @@
-"""A client asking for itself over a real wire, and what a wrong address answers to whoever asks."""
+"""A client asking for itself over a real wire."""
 
-import pytest
+from dataclasses import replace
 
 from refreshd.domain.client import AuthMethod, Client, ClientIdIn, GrantType
-from refreshd.domain.outcome import Misconfigured, Outcome, Refreshed
+from refreshd.domain.outcome import Outcome, Refreshed
 from refreshd.domain.secret import Secret
 from tests.components.oidc_server import SECRETS, OidcServer
-from tests.integration.raw_server import RawServer, answering, response
-from tests.integration.test_token_endpoint import ask, client_of, kind, opened
+from tests.integration.raw_server import RawServer
+from tests.integration.test_token_endpoint import client_of, kind, opened
 
 
 async def obtain(client: Client) -> Outcome:
@@ -36,8 +36,6 @@ async def test_adobe_gets_id_and_secret_in_the_form() -> None:
     """As Adobe documents it for server-to-server credentials; its comma-separated scopes pass as they are."""
     client = service("", auth_method=AuthMethod.POST, scope="openid,AdobeID", client_id_in=ClientIdIn.QUERY)
     async with RawServer() as server:
-        from dataclasses import replace  # noqa: PLC0415 - the address is known only now
-
         await obtain(replace(client, token_endpoint=server.url))
     [request] = server.requests
     assert "authorization" not in request.headers
@@ -55,13 +53,3 @@ async def test_without_a_scope_none_is_asked_for() -> None:
     async with RawServer() as server:
         await obtain(service(server.url, scope=""))
     assert "scope" not in dict(server.requests[0].form)
-
-
-@pytest.mark.parametrize("status", [301, 404, 405])
-async def test_an_invalid_request_at_a_wrong_address_condemns_nobody(status: int) -> None:
-    """Some servers say `invalid_request` of a page that they do not have: R9, the client is suspended."""
-    body = b'{"error": "invalid_request", "error_description": "unrecognized route"}'
-    async with RawServer(answering(response(body, status=status))) as server:
-        outcome = await ask(client_of(server.url))
-    assert isinstance(outcome, Misconfigured)
-    assert (f"http_{status}", True) == (outcome.code, "unrecognized route" in outcome.detail)

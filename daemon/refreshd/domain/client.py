@@ -49,6 +49,7 @@ class Client:
     scope: str = ""
     proxy: str = field(default="", repr=False)  # may hold a password
     ca_file: str | None = None
+    revocation_endpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

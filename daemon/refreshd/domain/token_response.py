@@ -206,9 +206,6 @@ def _read_error(error: str, text: str, answer: Answer, *, now: datetime, rejecti
     if error in rejection_codes or error in REJECTIONS:
         return Rejected(code=error, confirmation=Confirmation.FAST, detail=text)
     if error in SLOW_REJECTIONS:
-        outcome = _read_status(answer, now=now)
-        if isinstance(outcome, Misconfigured):  # some servers say `invalid_request` of an address that they do not have
-            return replace(outcome, detail=text)
         return Rejected(code=error, confirmation=Confirmation.SLOW, detail=text)
     if error in MISCONFIGURATIONS:
         return Misconfigured(code=error, detail=text)

@@ -3,10 +3,8 @@
 import asyncio
 import contextlib
 import traceback
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from types import MappingProxyType
-from typing import Any
 
 from refreshd.domain.events import DaemonDraining, DaemonStopped, TaskCrashed
 from refreshd.ports.observer import Observer
@@ -35,9 +33,7 @@ class Supervisor:
         health: Health,
         observer: Observer,
         drain_timeout: timedelta,
-        others: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = MappingProxyType({}),
     ) -> None:
-        """`others`: further root tasks by name, which only wait for something and may be cancelled at any time."""
         self._scanner = scanner
         self._publication = publication
         self._housekeeping = housekeeping
@@ -45,10 +41,14 @@ class Supervisor:
         self._refresher = refresher
         self._health = health
         self._observer = observer
-        self._others = others
         self._drain_timeout = drain_timeout.total_seconds()
         self._stop = asyncio.Event()
         self._cause = ""
+        self._further: dict[str, Callable[[], Coroutine[None, None, None]]] = {}
+
+    def own(self, name: str, run: Callable[[], Coroutine[None, None, None]]) -> None:
+        """One more root task, before `run`. It may be cancelled anywhere: nothing that is lost with it is lost for good."""
+        self._further[name] = run
 
     def stop(self, cause: str) -> None:
         self._cause = self._cause or cause
@@ -60,7 +60,7 @@ class Supervisor:
             asyncio.create_task(self._scanner.run(), name="scanner"),
             asyncio.create_task(self._publication.run(), name="publication"),
             asyncio.create_task(self._housekeeping.run(), name="housekeeping"),
-            *(asyncio.create_task(run(), name=name) for name, run in self._others.items()),
+            *(asyncio.create_task(run(), name=name) for name, run in self._further.items()),
         }
         stopped = asyncio.create_task(self._stop.wait(), name="stop")
         try:

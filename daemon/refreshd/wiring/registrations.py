@@ -39,6 +39,7 @@ def registration(settings: Settings, name: str, endpoints: Endpoints) -> Registr
         scope=one.scope,
         proxy=_proxy(one.proxy, endpoints.token or endpoints.issuer or ""),
         ca_file=str(one.ca_file) if one.ca_file else None,
+        revocation_endpoint=endpoints.revocation,
     )
     policy = RefreshPolicy(
         access_lifetime=profile.access_token_lifetime,

@@ -168,8 +168,9 @@ def assemble(
         health=health,
         observer=observer,
         drain_timeout=measures.drain_timeout,
-        others={"discovery": discoverer.run} if discoverer else {},
     )
+    if discoverer is not None:
+        supervisor.own("discovery", discoverer.run)
     return Services(
         health=health,
         throttle=throttle,
