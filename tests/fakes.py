@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from refreshd.domain.client import Client
-from refreshd.domain.credential import CredentialId
+from refreshd.domain.credential import ClientName, CredentialId
 from refreshd.domain.events import Event
-from refreshd.domain.outcome import GrantedAccess, Outcome, Refreshed
+from refreshd.domain.outcome import Deferred, GrantedAccess, Misconfigured, Outcome, Refreshed
 from refreshd.domain.secret import Secret
+from refreshd.ports.discovery import Discovered
 from refreshd.ports.publisher import Announced, Counters, Published, PublisherUnavailable, Snapshot
 from refreshd.ports.token_endpoint import NotSent
 
@@ -78,6 +79,8 @@ class ScriptedEndpoint:
     def __init__(self) -> None:
         self.script: list[Outcome | Callable[[], Outcome]] = []
         self.presented: list[Secret] = []
+        self.clients: list[Client] = []
+        self.obtained: list[Client] = []
         self.asked = asyncio.Event()
         self.gate: asyncio.Event | None = None
         self.before_send: Callable[[], None] | None = None
@@ -85,7 +88,15 @@ class ScriptedEndpoint:
     async def refresh(
         self, client: Client, refresh_token: Secret, scope: str, *, may_send: Callable[[], bool]
     ) -> Outcome:
-        del client, scope
+        del scope
+        self.clients.append(client)
+        return await self._answer(refresh_token, may_send)
+
+    async def obtain(self, client: Client, *, may_send: Callable[[], bool]) -> Outcome:
+        self.obtained.append(client)
+        return await self._answer(Secret("none: the client asked for itself"), may_send)
+
+    async def _answer(self, refresh_token: Secret, may_send: Callable[[], bool]) -> Outcome:
         if self.before_send is not None:
             self.before_send()
         if not may_send():
@@ -98,6 +109,20 @@ class ScriptedEndpoint:
             return success(f"access-{len(self.presented)}", f"refresh-{len(self.presented)}")
         entry = self.script.pop(0)
         return entry() if callable(entry) else entry
+
+
+class FakeDiscovery:
+    """`Discovery` that answers from a script by client; the last answer stays."""
+
+    def __init__(self) -> None:
+        self.script: dict[ClientName, list[Discovered | Deferred | Misconfigured]] = {}
+        self.asked: list[ClientName] = []
+
+    async def fetch(self, client: Client, issuer: str) -> Discovered | Deferred | Misconfigured:
+        del issuer
+        self.asked.append(client.name)
+        answers = self.script[client.name]
+        return answers.pop(0) if len(answers) > 1 else answers[0]
 
 
 class MemoryPublisher:

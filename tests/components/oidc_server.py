@@ -19,8 +19,15 @@ from urllib.request import Request, urlopen
 
 FaultMode = Literal["reply", "hang", "reset", "slow", "lost", "late", "truncate"]
 
-SECRETS: Mapping[str, str] = {"conf": "conf-secret-0123456789", "post": "post-secret-0123456789"}
-"""Secrets at start: `conf` uses client_secret_basic, `post` client_secret_post; the third client, `pub`, has none."""
+SECRETS: Mapping[str, str] = {
+    "conf": "conf-secret-0123456789",
+    "post": "post-secret-0123456789",
+    "svc": "svc-secret-0123456789",
+}
+"""Secrets at start: `conf` uses client_secret_basic, `post` client_secret_post, a third client, `pub`, has none.
+
+`svc` has the grant client_credentials and no other.
+"""
 
 _SERVER = Path(__file__).parent / "oidc" / "server.mjs"
 _OWN_NODES = Path(__file__).parent / "node" / "node_modules"

@@ -77,9 +77,14 @@ class SqliteBed:
             return checked
         return self.importer.write(grants, replace=replace, now=now, progress=lambda _count: None)
 
-    async def claim(self, now: datetime = START, *, count: int = 10, client: ClientName = ACME) -> list[Attempt]:
+    async def claim(
+        self, now: datetime = START, *, count: int = 10, client: ClientName = ACME, machine: bool = False
+    ) -> list[Attempt]:
         claims = await self.store.claim_due(
-            now=now, capacity={client: Capacity(count=count, lease=LEASE)}, total=count, holding=()
+            now=now,
+            capacity={client: Capacity(count=count, lease=LEASE, machine=machine)},
+            total=count,
+            holding=(),
         )
         return list(claims.attempts)
 
@@ -104,6 +109,11 @@ class SqliteBed:
         if not path.exists():
             path.write_text(new_key_line())
         return path
+
+
+def machine_grant(name: str = "a", *, client: ClientName = ACME) -> Grant:
+    """A credential of a client that asks for itself: no login, no token."""
+    return Grant(id=CredentialId(name), client=client, refresh_token=None)
 
 
 def grant(name: str = "a", token: str | None = None, *, client: ClientName = ACME, **fields: Any) -> Grant:

@@ -36,10 +36,23 @@ from refreshd.domain.events import (
 )
 from refreshd.domain.figures import ClientFigures, Figures
 from refreshd.domain.outcome import ANOMALIES, OUTCOME_LABELS
+from refreshd.domain.token_response import REJECTIONS, SLOW_REJECTIONS
 
 M = TypeVar("M", Counter, Gauge, Histogram)
 
-CAUSES = ("invalid_client", "unauthorized_client", "unsupported_grant_type", "certificate", "wrong_endpoint")
+CAUSES = (
+    "invalid_client",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "certificate",
+    "wrong_endpoint",
+    "refused",
+    "metadata_unreachable",
+    "metadata_missing",
+    "metadata_refused",
+)
+_REFUSALS = REJECTIONS | SLOW_REJECTIONS | {"unknown_error", "http_400", "http_401", "http_403", "http_4xx"}
+"""What is refused to a client that asks for itself, where there is no credential to blame."""
 REPUBLISH_REASONS = ("started", "reconnected", "flushed", "clock_stepped", "adopted")
 REVOCATION_RESULTS = ("revoked", "deferred", "failed")
 STATUSES = (Status.ACTIVE, Status.RELOGIN_REQUIRED, Status.PAUSED, Status.HELD)
@@ -120,7 +133,8 @@ class PrometheusObserver:
     def _on_suspension(self, event: ClientSuspended | ClientResumed) -> None:
         known = ""
         if isinstance(event, ClientSuspended):
-            known = event.cause if event.cause in CAUSES else "wrong_endpoint"
+            known = "refused" if event.cause in _REFUSALS else "wrong_endpoint"
+            known = event.cause if event.cause in CAUSES else known
         for cause in CAUSES:
             self._suspended[event.client, cause].set(int(cause == known))
 

@@ -15,6 +15,7 @@ import structlog
 from refreshd.domain.events import (
     CredentialRefreshed,
     Event,
+    MetadataKept,
     RefreshDeferred,
     RefreshUncertain,
     ResponsesUnpersisted,
@@ -121,6 +122,8 @@ class StructlogObserver:
             case StoreFailed():
                 return event.level if self._first(event.name, event.doing) else "debug"
             case RevisionAhead():
+                return event.level if self._first(event.name, event.client) else "debug"
+            case MetadataKept():
                 return event.level if self._first(event.name, event.client) else "debug"
             case ResponsesUnpersisted(count=0):
                 return "info"

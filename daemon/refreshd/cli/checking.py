@@ -1,15 +1,19 @@
 """`check`: whether configuration, store and Redis are fit to run with, and what would not go well."""
 
+import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from refreshd.cli.output import print_json
+from refreshd.cli.output import print_json, print_table
 from refreshd.cli.session import Failed, load_settings, store_of
 
 if TYPE_CHECKING:
     from refreshd.adapters.sql.inventory import Inventory
     from refreshd.config import Settings
+    from refreshd.domain.live_check import Finding
+    from refreshd.wiring import OpenStore
 
 
 def register(app: typer.Typer) -> None:
@@ -18,9 +22,17 @@ def register(app: typer.Typer) -> None:
 
 def check(
     context: typer.Context,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Also ask each client's provider whether it knows id and secret; spends nothing."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Validate the configuration, reach store and Redis, and say what would not go well."""
+    """Validate the configuration, reach store and Redis, and say what would not go well.
+
+    With --live each client's provider is asked, all at once: its metadata if an issuer is configured, then for a token, with
+    a made-up refresh token that it must refuse, and once more with a made-up secret to see whether it minds.
+    """
     loaded = load_settings(context)
     settings = loaded.settings
     notes = [*loaded.warnings, *_notices(settings)]
@@ -30,6 +42,7 @@ def check(
         store_id = opened.identity.store_id
         notes += _workload(settings, stored)
         notes += _storms(opened.inventory)
+        notes += _unread(settings, opened)
         faults += [
             f"{number} credentials belong to client {name!r}, which is not configured: they are not refreshed"
             for name, number in stored.items()
@@ -37,18 +50,40 @@ def check(
         ]
     if fault := _redis_fault(settings, store_id):
         faults.append(fault)
+    findings = _live(settings) if live else []
+    unfit = [one for one in findings if one.is_fault]
     if as_json:
-        print_json({"config": str(loaded.path) if loaded.path else None, "notes": notes, "faults": faults})
+        answer: dict[str, object] = {
+            "config": str(loaded.path) if loaded.path else None,
+            "notes": notes,
+            "faults": [*faults, *(f"client {one.client}: {one.text}" for one in unfit)],
+        }
+        print_json(answer | {"clients": [dataclasses.asdict(one) for one in findings]} if live else answer)
     else:
         typer.echo(f"configuration: {loaded.path or 'defaults (no file found)'}")
         typer.echo(f"clients: {', '.join(sorted(settings.clients)) or 'none'}")
         typer.echo(f"store: {sum(stored.values())} credentials")
         for note in notes:
             typer.echo(f"note: {note}")
+        if findings:
+            print_table(
+                ("CLIENT", "RESULT", "WHAT", "MEND"),
+                ((one.client, one.verdict, one.text, one.mend) for one in findings),
+            )
+    if unfit:
+        faults.append(f"not every client can be used, see above: {', '.join(one.client for one in unfit)}")
     if faults:
         raise Failed("; ".join(faults))
     if not as_json:
         typer.echo("ok")
+
+
+def _live(settings: "Settings") -> Sequence["Finding"]:
+    import asyncio  # noqa: PLC0415
+
+    from refreshd.wiring import check_live  # noqa: PLC0415
+
+    return asyncio.run(check_live(settings))
 
 
 def _notices(settings: "Settings") -> list[str]:
@@ -62,6 +97,17 @@ def _workload(settings: "Settings", stored: dict[str, int]) -> list[str]:
     return [
         f"client {name}: {stored[name]} credentials need {needed:.2f} refreshes a second, max_rate allows {limit:g}"
         for name, needed, limit in rate_shortfalls(settings, stored)
+    ]
+
+
+def _unread(settings: "Settings", opened: "OpenStore") -> list[str]:
+    from refreshd.wiring import resolve_offline  # noqa: PLC0415
+
+    known = {name: resolve_offline(settings, opened, name).endpoints for name in settings.clients}
+    return [
+        f"client {name}: nothing was read of {one.issuer} yet; `refreshd check --live` shows whether it can be"
+        for name, one in known.items()
+        if not one.token
     ]
 
 

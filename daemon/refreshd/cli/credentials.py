@@ -9,6 +9,7 @@ import typer
 
 from refreshd.cli.output import print_facts, print_json, print_table
 from refreshd.cli.session import Failed, Usage, demand, load_settings, now, selection, store_of, view_of
+from refreshd.domain.client import GrantType
 
 if TYPE_CHECKING:
     from refreshd.adapters.sql.inventory import Inventory, View
@@ -64,11 +65,7 @@ def show(
         print_json(facts)
         return
     proven = facts.pop("lifetime_proven_sliding")
-    facts["refresh token's life"] = (
-        "counts from the last rotation (proven by a refresh past the login's deadline)"
-        if proven
-        else "as configured for the provider"
-    )
+    facts["refresh token's life"] = _refresh_life(view.grant, proven=proven)
     print_facts({name.replace("_", " "): value for name, value in facts.items()})
 
 
@@ -171,6 +168,14 @@ def _pages(inventory: "Inventory", client: str | None, status: str | None) -> It
         after = page[-1].id
 
 
+def _refresh_life(grant: str, *, proven: bool) -> str:
+    if grant == GrantType.CLIENT_CREDENTIALS:
+        return "there is none: the client asks for its tokens with its own secret, nobody has to log in"
+    if proven:
+        return "counts from the last rotation (proven by a refresh past the login's deadline)"
+    return "as configured for the provider"
+
+
 def _seconds(began: datetime, ended: datetime | None) -> str | None:
     return None if ended is None else f"{(ended - began).total_seconds():.3f}s"
 
@@ -182,6 +187,7 @@ def _row(view: "View") -> tuple[object, ...]:
             ("in doubt", view.in_doubt),
             ("log in soon", view.relogin_soon),
             (view.reason or "", view.reason is not None),
+            ("no login needed", view.grant == GrantType.CLIENT_CREDENTIALS),
             (f"{view.failures} failures", view.failures > 0),
             (f"{view.rejections} rejections", view.rejections > 0 and view.status == "active"),
         )
@@ -214,5 +220,6 @@ def _listed(view: "View") -> dict[str, object]:
         "generation",
         "failures",
         "rejections",
+        "grant",
     )
     return {name: facts[name] for name in names}

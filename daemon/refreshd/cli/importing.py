@@ -13,7 +13,9 @@ import typer
 
 from refreshd.cli.output import print_json
 from refreshd.cli.session import Failed, Usage, load_settings, now, store_of
+from refreshd.domain.client import GrantType
 from refreshd.domain.grant import Grant, GrantRefused, read_grant, read_instant
+from refreshd.domain.machine_grant import read_machine_grant
 
 if TYPE_CHECKING:
     from refreshd.config import Settings
@@ -37,7 +39,10 @@ def import_(
     replace: Annotated[bool, typer.Option("--replace", help="A person logged in again: same id, new login.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Store token responses (RFC 6749 §5.1). Everything is checked first; a faulty file writes nothing."""
+    """Store token responses (RFC 6749 §5.1). Everything is checked first; a faulty file writes nothing.
+
+    A client with grant = "client_credentials" needs no tokens: an entry {"id": …, "client": …} is enough.
+    """
     settings = load_settings(context).settings
     entries = _entries(_read(file))
     if credential_id is not None and len(entries) > 1:
@@ -55,7 +60,8 @@ def import_(
         print_json({"added": done.added, "replaced": done.replaced, "unchanged": done.unchanged})
     else:
         typer.echo(f"{done.added} added, {done.replaced} replaced, {done.unchanged} unchanged")
-    typer.echo("a refresh token has one owner: stop whatever refreshed it before", err=True)
+    if any(grant.refresh_token for grant in grants):
+        typer.echo("a refresh token has one owner: stop whatever refreshed it before", err=True)
 
 
 def _read(file: str) -> str:
@@ -150,6 +156,9 @@ def _grants(
         known = settings.clients.get(name) if isinstance(name, str) else None
         scope = known.provider_profile.required_scope if known else ""
         try:
+            if known is not None and known.grant is GrantType.CLIENT_CREDENTIALS:
+                grants.append(read_machine_grant(fields, credential_id=credential_id, client=client))
+                continue
             grant = read_grant(
                 fields,
                 credential_id=credential_id,

@@ -12,6 +12,7 @@ from refreshd.cli.session import Failed, Usage, daemon_runs, demand, load_settin
 if TYPE_CHECKING:
     from refreshd.adapters.sql.inventory import Inventory
     from refreshd.config import Settings
+    from refreshd.wiring import OpenStore
 
 LOOK_EVERY = 0.1
 
@@ -41,7 +42,7 @@ def remove(
         if not revoke:
             typer.echo(f"{inventory.remove(chosen, now=now())} removed")
             return
-        _check_endpoints(settings, inventory.clients_of(chosen))
+        _check_endpoints(settings, opened, inventory.clients_of(chosen))
         asked_at = now()
         removed, queued = inventory.remove_to_revoke(chosen, now=asked_at)
         typer.echo(f"{removed} removed")
@@ -53,17 +54,14 @@ def remove(
             typer.echo(f"{queued} refresh tokens are to be revoked by the daemon", err=True)
 
 
-def _check_endpoints(settings: "Settings", clients: Iterable[str]) -> None:
+def _check_endpoints(settings: "Settings", opened: "OpenStore", clients: Iterable[str]) -> None:
     """Raises `Failed` before anything is removed."""
-    from refreshd.domain.credential import ClientName  # noqa: PLC0415
-    from refreshd.wiring import registrations  # noqa: PLC0415
+    from refreshd.wiring import resolve_offline  # noqa: PLC0415
 
-    registered = registrations(settings)
     for name in sorted(clients):
-        one = registered.get(ClientName(name))
-        if one is None:
+        if name not in settings.clients:
             raise Failed(f"client {name!r} is not configured, so nothing of it can be revoked. Nothing was removed")
-        if one.client.revocation_endpoint is None:
+        if resolve_offline(settings, opened, name).endpoints.revocation is None:
             raise Failed(
                 f"the provider of client {name!r} has no revocation_endpoint, so nothing can be revoked there and nothing "
                 "was removed. Without --revoke the credentials are erased here; end the login at the provider itself"

@@ -15,6 +15,7 @@ _STORE_WANTED = 'must be the URL of a database, such as "sqlite:////var/lib/refr
 _PROXY_WANTED = 'must be "" (no proxy), "env", or a URL such as "http://proxy:3128"'
 _LISTEN_WANTED = 'must be an address and a port, such as "127.0.0.1:9847" or "[::1]:9847"'
 _LAST_PORT = 65535
+_LONGEST_ISSUER = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,16 @@ def parse_endpoint(text: str) -> str:
         raise ValueError(_HTTPS_WANTED)
     if "@" in parts.netloc or parts.fragment:
         raise ValueError("must hold neither a user name or password nor a fragment (#)")
+    return text
+
+
+def parse_issuer(text: str) -> str:
+    """As an endpoint, and without a query (RFC 8414 §2). It is compared to the letter, so nothing of it is changed."""
+    parse_endpoint(text)
+    if "?" in text:
+        raise ValueError('must hold no query (?): it is the issuer alone, such as "https://login.example"')
+    if len(text) > _LONGEST_ISSUER:
+        raise ValueError(f"must not be longer than {_LONGEST_ISSUER} characters")
     return text
 
 

@@ -10,12 +10,14 @@ from pydantic import BaseModel
 from refreshd.config.addresses import Listen, redact_url
 from refreshd.config.durations import format_duration
 from refreshd.config.rates import format_rate, format_share
-from refreshd.config.settings import ClientSettings, Settings
+from refreshd.config.settings import DISCOVERED_KEYS, ClientSettings, Settings
 from refreshd.domain.secret import Secret
 
 _NO_VALUE = {
     "refresh_token_lifetime": "none",
+    "issuer": "",
     "authorization_endpoint": "",
+    "token_endpoint": "",
     "revocation_endpoint": "",
     "userinfo_endpoint": "",
 }
@@ -40,6 +42,10 @@ def _client(client: ClientSettings) -> dict[str, object]:
     del values["provider_profile"]
     profile = _values(client.provider_profile)
     del profile["auth_method"]
+    if client.provider_profile.issuer is not None:  # written down they would count before what the issuer publishes
+        profile |= dict.fromkeys(DISCOVERED_KEYS - client.provider_profile.model_fields_set)
+    if not client.provider_profile.client_credentials_auth:
+        profile["client_credentials_auth"] = ""
     return values | profile
 
 

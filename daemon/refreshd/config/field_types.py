@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer
 from refreshd.config.addresses import (
     Listen,
     parse_endpoint,
+    parse_issuer,
     parse_listen,
     parse_proxy,
     parse_redis_url,
@@ -22,7 +23,7 @@ from refreshd.config.addresses import (
 from refreshd.config.durations import parse_duration
 from refreshd.config.rates import parse_rate, parse_share
 from refreshd.config.untyped import Untyped
-from refreshd.domain.client import AuthMethod, ClientIdIn
+from refreshd.domain.client import AuthMethod, ClientIdIn, GrantType
 from refreshd.domain.policy import LifetimeFrom
 from refreshd.domain.secret import Secret
 
@@ -51,6 +52,10 @@ def read_auth_methods(value: object) -> tuple[AuthMethod, ...]:
     if not methods:
         raise ValueError("must name at least one of client_secret_basic, client_secret_post, none")
     return methods
+
+
+def _optional_auth_methods(value: object) -> tuple[AuthMethod, ...]:
+    return () if value == "" else read_auth_methods(value)
 
 
 def _through(parse: Callable[[str], T]) -> Callable[[object], T]:
@@ -168,6 +173,10 @@ def _optional_endpoint(text: str) -> str | None:
     return parse_endpoint(text) if text else None
 
 
+def _issuer(text: str) -> str | None:
+    return parse_issuer(text) if text else None
+
+
 def _choice(kind: type[E]) -> Callable[[object], E]:
     def read(value: object) -> E:
         try:
@@ -215,13 +224,15 @@ Codes = Annotated[tuple[str, ...], BeforeValidator(_codes)]
 Spread = Annotated[float, BeforeValidator(_through(_spread))]
 Rate = Annotated[float, BeforeValidator(_through(parse_rate))]
 ListenAddress = Annotated[Listen, BeforeValidator(_through(parse_listen)), PlainSerializer(str, return_type=str)]
-Endpoint = Annotated[str, BeforeValidator(_through(parse_endpoint))]
+Issuer = Annotated[str | None, BeforeValidator(_through(_issuer))]
 OptionalEndpoint = Annotated[str | None, BeforeValidator(_through(_optional_endpoint))]
 StoreUrl = Annotated[str, BeforeValidator(_through(parse_store_url)), *_redacted]
 RedisUrl = Annotated[str, BeforeValidator(_through(parse_redis_url)), *_redacted]
 Proxy = Annotated[str, BeforeValidator(_through(parse_proxy)), *_redacted]
 AuthMethods = Annotated[tuple[AuthMethod, ...], BeforeValidator(read_auth_methods)]
+OptionalAuthMethods = Annotated[tuple[AuthMethod, ...], BeforeValidator(_optional_auth_methods)]
 IdPlace = Annotated[ClientIdIn, BeforeValidator(_choice(ClientIdIn))]
+Grant = Annotated[GrantType, BeforeValidator(_choice(GrantType))]
 CountedFrom = Annotated[LifetimeFrom, BeforeValidator(_choice(LifetimeFrom))]
 LogFormat = Annotated[Literal["json", "console"], BeforeValidator(_word("json", "console"))]
 LogLevel = Annotated[

@@ -12,6 +12,7 @@ from refreshd.config.environment import Variables, read_environment
 from refreshd.config.faults import ConfigurationError, Fault, fault_at, join
 from refreshd.config.keys import known_only
 from refreshd.config.places import Places
+from refreshd.config.provider_files import provider_files
 from refreshd.config.providers import with_profiles
 from refreshd.config.reading import ConfigFile, read_config
 from refreshd.config.rules import violations, warnings
@@ -22,10 +23,6 @@ from refreshd.config.untyped import Raw
 # Keys without a default: what to write when they are missing, and what stands in while the other rules are judged.
 _REQUIRED = {
     "client_id": ("is needed: the id that the provider gave to your registration", "stand-in"),
-    "token_endpoint": (
-        'is needed: this provider\'s preset names none; write token_endpoint = "https://…"',
-        "https://stand-in.invalid/token",
-    ),
     "store.url": ('is needed without $STATE_DIRECTORY and $HOME: write url = "sqlite:////…"', "sqlite:////stand-in"),
     "store.encryption_key_file": ("is needed without $STATE_DIRECTORY and $HOME", "/stand-in"),
 }
@@ -48,7 +45,8 @@ def load(path: Path | None, *, environ: Mapping[str, str], cwd: Path | None = No
     table, faults = _merged(file, variables)
     found = resolve_files(table, places, file.path if file else None)
     _fill_defaults(table, places)
-    misread = [*found.faults, *with_profiles(table)]
+    own, misfiled = provider_files(file.path.parent if file else None)
+    misread = [*found.faults, *misfiled, *with_profiles(table, own)]
     settings, misjudged = _judged(table, misread)
     faults += [*misread, *misjudged]
     if faults or settings is None:

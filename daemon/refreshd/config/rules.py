@@ -9,7 +9,8 @@ from refreshd.config.addresses import is_plain_redis
 from refreshd.config.durations import format_duration as shown
 from refreshd.config.faults import Fault
 from refreshd.config.settings import ClientSettings, SchedulerSettings, Settings
-from refreshd.domain.policy import LEASE_SLACK, commit_share, request_timing
+from refreshd.domain.client import GrantType
+from refreshd.domain.policy import LEASE_SLACK, commit_share, request_timing, words_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,7 @@ def violations(settings: Settings) -> Iterator[Violation]:
     yield from _drain(scheduler)
     for name, client in settings.clients.items():
         yield from _lifetime(f"clients.{name}", client, scheduler)
+        yield from _machine(f"clients.{name}", client)
 
 
 def warnings(settings: Settings) -> Iterator[str]:
@@ -79,6 +81,16 @@ def _lifetime(path: str, client: ClientSettings, scheduler: SchedulerSettings) -
         )
 
 
+def _machine(path: str, client: ClientSettings) -> Iterator[Violation]:
+    if client.grant is GrantType.CLIENT_CREDENTIALS and client.client_secret is None:
+        fault = Fault(
+            path=f"{path}.client_secret",
+            message='is needed with grant = "client_credentials": the client proves itself by nothing else; '
+            "give client_secret_file",
+        )
+        yield Violation(fault=fault, about=frozenset({f"{path}.grant"}))
+
+
 def _grace(name: str, client: ClientSettings, scheduler: SchedulerSettings) -> Iterator[str]:
     grace = client.provider_profile.reuse_grace
     deadline, settle = request_timing(
@@ -94,8 +106,10 @@ def _grace(name: str, client: ClientSettings, scheduler: SchedulerSettings) -> I
 
 
 def _scope(name: str, client: ClientSettings) -> Iterator[str]:
+    if client.grant is GrantType.CLIENT_CREDENTIALS:
+        return
     required = client.provider_profile.required_scope
-    missing = [word for word in required.split() if word not in client.scope.split()]
+    missing = sorted(words_of(required) - words_of(client.scope))
     if client.scope and missing:
         yield f"clients.{name}.scope lacks {' '.join(missing)}, without which the provider gives no refresh token"
 

@@ -53,8 +53,15 @@ def resolve_files(table: Raw, places: Places, config: Path | None) -> Findings:
                 inner[key.removesuffix("_file")] = _content(at, inner.pop(key), file, findings)
             elif file:
                 inner[key] = str(file)
-                if key in _MUST_EXIST:
-                    _read(at, value, file, findings)
+                if (
+                    key in _MUST_EXIST
+                    and (content := _read(at, value, file, findings))
+                    and not _certifies(content.text)
+                ):
+                    message = (
+                        f"{file} holds no certificates: a file in PEM format is wanted, with BEGIN CERTIFICATE lines"
+                    )
+                    findings.faults.append(fault_at(at, value, message))
     return findings
 
 
@@ -80,6 +87,17 @@ def _read(at: str, value: object, file: Path, findings: Findings) -> Text | None
     except UnreadableError as exc:
         findings.faults.append(fault_at(at, value, f"{file} {exc}"))
     return None
+
+
+def _certifies(text: str) -> bool:
+    """Whether a TLS library can trust what stands there; it would say so only when the first connection is made."""
+    import ssl  # noqa: PLC0415 - few configurations name such a file
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+    except (ssl.SSLError, ValueError):
+        return False
+    return True
 
 
 def _is_secret(key: str, value: str) -> bool:

@@ -11,16 +11,18 @@ from refreshd.config.field_types import (
     Count,
     CountedFrom,
     Duration,
-    Endpoint,
     FileName,
+    Grant,
     Identifier,
     IdPlace,
+    Issuer,
     KeyPrefix,
     Lifetime,
     ListenAddress,
     LogFormat,
     LogLevel,
     Name,
+    OptionalAuthMethods,
     OptionalEndpoint,
     OptionalFileName,
     PositiveDuration,
@@ -34,7 +36,7 @@ from refreshd.config.field_types import (
     Text,
     Truth,
 )
-from refreshd.domain.client import AuthMethod, ClientIdIn
+from refreshd.domain.client import AuthMethod, ClientIdIn, GrantType
 from refreshd.domain.policy import LifetimeFrom
 
 DEFAULT_PROVIDER = "frameio-v2"
@@ -86,15 +88,17 @@ class LogSettings(Table):
 class ProviderProfile(Table):
     """A provider as one client sees it: the preset, and over it what the client's own table says.
 
-    `auth_method` is no key: it is the one of `client_auth` that fits, depending on whether there is a secret. Presets name
-    all keys that matter; the defaults are for a key that is wrong, while the others are judged.
+    `auth_method` is no key: it is the one of `client_auth` that fits, depending on whether there is a secret. What is set
+    (`model_fields_set`) counts before what the `issuer` publishes. `token_endpoint` None: the issuer has to name it.
     """
 
+    issuer: Issuer = None
     authorization_endpoint: OptionalEndpoint = None
-    token_endpoint: Endpoint
+    token_endpoint: OptionalEndpoint = None
     revocation_endpoint: OptionalEndpoint = None
     userinfo_endpoint: OptionalEndpoint = None
     client_auth: AuthMethods = (AuthMethod.BASIC, AuthMethod.NONE)
+    client_credentials_auth: OptionalAuthMethods = ()
     auth_method: AuthMethod
     client_id_in: IdPlace = ClientIdIn.FORM
     access_token_lifetime: PositiveDuration = timedelta(hours=1)
@@ -112,6 +116,7 @@ class ClientSettings(Table):
     provider: str = DEFAULT_PROVIDER
     client_id: Identifier
     client_secret: SecretText = None
+    grant: Grant = GrantType.REFRESH_TOKEN
     scope: Text = ""
     max_in_flight: Count = 16
     max_rate: Rate = 10.0
@@ -139,6 +144,9 @@ SECTIONS: dict[str, type[Table]] = {
     "http": HttpSettings,
     "log": LogSettings,
 }
+DISCOVERED_KEYS = frozenset(
+    {"authorization_endpoint", "token_endpoint", "revocation_endpoint", "userinfo_endpoint", "client_auth"}
+)
 PROVIDER_KEYS = frozenset(ProviderProfile.model_fields) - {"auth_method"}
 CLIENT_KEYS = frozenset(ClientSettings.model_fields) - {"provider_profile"} | PROVIDER_KEYS
 TOP_KEYS = frozenset({"environment"})

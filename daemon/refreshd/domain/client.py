@@ -16,6 +16,13 @@ class AuthMethod(StrEnum):
     NONE = "none"
 
 
+class GrantType(StrEnum):
+    """What a client's access tokens come from: a person's login (RFC 6749 §6), or the client itself (§4.4)."""
+
+    REFRESH_TOKEN = "refresh_token"  # noqa: S105 - RFC 6749's name, not a token
+    CLIENT_CREDENTIALS = "client_credentials"
+
+
 class ClientIdIn(StrEnum):
     """Where a client without a secret names itself: the form (RFC 6749 §3.2.1), or the query (Adobe IMS)."""
 
@@ -25,7 +32,10 @@ class ClientIdIn(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """Everything one token request needs to know of its client. `request_timeout` is the total deadline."""
+    """Everything one token request needs to know of its client. `request_timeout` is the total deadline.
+
+    `token_endpoint` is empty while the provider's metadata, which names it, has not been read. `scope`: what is configured.
+    """
 
     name: ClientName
     token_endpoint: str
@@ -35,6 +45,8 @@ class Client:
     request_timeout: timedelta
     rejection_codes: frozenset[str] = frozenset()
     client_id_in: ClientIdIn = ClientIdIn.FORM
+    grant: GrantType = GrantType.REFRESH_TOKEN
+    scope: str = ""
     proxy: str = field(default="", repr=False)  # may hold a password
     ca_file: str | None = None
     revocation_endpoint: str | None = None

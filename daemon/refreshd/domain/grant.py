@@ -16,17 +16,20 @@ class GrantRefused(ValueError):  # noqa: N818 - reads as what it says
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """One login to be stored. `expires_at` None: undated, so its access token is not published and it is due at once."""
+    """One login to be stored. `expires_at` None: undated, so its access token is not published and it is due at once.
+
+    `refresh_token` None: no login, the client asks for itself (`machine_grant`).
+    """
 
     id: CredentialId
     client: ClientName
-    refresh_token: Secret
-    access_token: Secret | None
-    token_type: str
-    scope: str | None
-    issued_at: datetime | None
-    expires_at: datetime | None
-    login_at: datetime | None
+    refresh_token: Secret | None
+    access_token: Secret | None = None
+    token_type: str = "Bearer"  # noqa: S105 - RFC 6750's name, not a password
+    scope: str | None = None
+    issued_at: datetime | None = None
+    expires_at: datetime | None = None
+    login_at: datetime | None = None
 
 
 def read_grant(
@@ -39,6 +42,32 @@ def read_grant(
     offline_scope: str = "offline",
 ) -> Grant:
     """Read one entry; arguments stand in for what the entry does not say. Raises `GrantRefused`."""
+    name, registration = read_names(fields, credential_id=credential_id, client=client)
+    refresh_token = _text(fields, "refresh_token")
+    if not refresh_token:
+        raise GrantRefused(
+            f"no refresh_token: the {offline_scope!r} scope was not granted, so this login ends with its access token; "
+            f"log in again asking for the scope {offline_scope!r}"
+        )
+    access_token = _text(fields, "access_token")
+    issued = _instant(fields, "issued_at") or issued_at
+    return Grant(
+        id=name,
+        client=registration,
+        refresh_token=Secret(refresh_token),
+        access_token=Secret(access_token) if access_token else None,
+        token_type=_text(fields, "token_type") or "Bearer",
+        scope=_text(fields, "scope"),
+        issued_at=issued,
+        expires_at=_expiry(fields, issued),
+        login_at=_instant(fields, "login_at") or login_at,
+    )
+
+
+def read_names(
+    fields: Mapping[str, object], *, credential_id: str | None, client: str | None
+) -> tuple[CredentialId, ClientName]:
+    """Whose entry this is; arguments stand in for what it does not say. Raises `GrantRefused`."""
     if isinstance(fields.get("error"), str):
         raise GrantRefused("this is an error response, not a token response; log in again and import what that returns")
     name = _text(fields, "id") or credential_id
@@ -51,25 +80,7 @@ def read_grant(
         )
     if not registration:
         raise GrantRefused("no client: give --client, or a client in each entry")
-    refresh_token = _text(fields, "refresh_token")
-    if not refresh_token:
-        raise GrantRefused(
-            f"no refresh_token: the {offline_scope!r} scope was not granted, so this login ends with its access token; "
-            f"log in again asking for the scope {offline_scope!r}"
-        )
-    access_token = _text(fields, "access_token")
-    issued = _instant(fields, "issued_at") or issued_at
-    return Grant(
-        id=CredentialId(name),
-        client=ClientName(registration),
-        refresh_token=Secret(refresh_token),
-        access_token=Secret(access_token) if access_token else None,
-        token_type=_text(fields, "token_type") or "Bearer",
-        scope=_text(fields, "scope"),
-        issued_at=issued,
-        expires_at=_expiry(fields, issued),
-        login_at=_instant(fields, "login_at") or login_at,
-    )
+    return CredentialId(name), ClientName(registration)
 
 
 def read_instant(value: object, name: str) -> datetime:

@@ -298,8 +298,8 @@ def _shown(credential: Credential) -> tuple[object, ...]:
 def _scope_anomalies(seen: Credential, outcome: Refreshed, policy: RefreshPolicy) -> tuple[str, ...]:
     if outcome.scope is None:
         return ()
-    granted = set(outcome.scope.split())
-    narrowed = not set(seen.scope.split()) <= granted
+    granted = rules.words_of(outcome.scope)
+    narrowed = not rules.words_of(seen.scope) <= granted
     missing = bool(policy.required_scope) and policy.required_scope not in granted
     kinds = (("scope_narrowed", narrowed), ("required_scope_missing", missing))
     return tuple(kind for kind, found in kinds if found)

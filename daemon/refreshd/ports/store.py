@@ -21,12 +21,15 @@ class StoreUnavailable(Exception):  # noqa: N818 - reads as what it says
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A committed intent to present `refresh_token` once, and the right to do so until `lease_until`."""
+    """A committed intent to present `refresh_token` once, and the right to do so until `lease_until`.
+
+    None: there is no login, the client asks for itself.
+    """
 
     id: AttemptId
     owner: str
     credential: Credential
-    refresh_token: Secret
+    refresh_token: Secret | None
     started_at: datetime
     lease_until: datetime
 
@@ -48,7 +51,7 @@ class Capacity:
     """What one client may start now, and how long each attempt may own its row. `probe`: pick the soonest expiry.
 
     `retries`: how many of them may be repetitions while first attempts wait. `horizon`: the longest that a living access token
-    can have been due.
+    can have been due. `machine`: its rows need no refresh token, the client asks for itself.
     """
 
     count: int
@@ -56,6 +59,7 @@ class Capacity:
     probe: bool = False
     retries: int = 1
     horizon: timedelta = timedelta(minutes=10)
+    machine: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +180,10 @@ class Store(Protocol):
 
     async def figures(self, *, now: datetime) -> Figures:
         """Count. On a read connection, never on the commit thread."""
+        ...
+
+    async def keep_metadata(self, issuer: str, document: str, *, now: datetime) -> None:
+        """What a provider publishes about itself, for a start without it."""
         ...
 
     async def forget_removed(self, *, before: datetime) -> int:

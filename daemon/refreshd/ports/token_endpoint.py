@@ -1,4 +1,4 @@
-"""The one request that matters."""
+"""The requests that matter."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -21,4 +21,8 @@ class TokenEndpoint(Protocol):
         Whatever a provider or a network can do is a returned outcome. `may_send` is asked right before the first byte;
         raises `NotSent` when it says no.
         """
+        ...
+
+    async def obtain(self, client: Client, *, may_send: Callable[[], bool]) -> Outcome:
+        """An access token for the client itself (RFC 6749 §4.4), of its configured scope; the rest as `refresh` has it."""
         ...

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from refreshd.domain.client import Client
+from refreshd.domain.client import Client, GrantType
 from refreshd.domain.credential import ClientName, laned, moved
 from refreshd.domain.events import (
     AnswerDropped,
@@ -21,6 +21,7 @@ from refreshd.domain.events import (
     StoreFailed,
     TokenRescued,
 )
+from refreshd.domain.machine_grant import without_login
 from refreshd.domain.outcome import Outcome, Refreshed, Rejected, label
 from refreshd.domain.policy import LifetimeFrom, RefreshPolicy, margin
 from refreshd.domain.rescue import as_answer
@@ -86,6 +87,15 @@ class Refresher:
         self.storing = 0
         self.unpersisted = 0
 
+    @property
+    def clients(self) -> Mapping[ClientName, Client]:
+        """Every client as it is known now."""
+        return {name: one.client for name, one in self._registrations.items()}
+
+    def use(self, client: Client) -> None:
+        """From the next request on this is how that client is known: its provider has published something new."""
+        self._registrations[client.name] = replace(self._registrations[client.name], client=client)
+
     async def refresh(self, attempt: Attempt, claimed_at: Moment) -> None:
         """Carry one attempt through. `claimed_at`: from before its claim was committed."""
         before = attempt.credential
@@ -93,11 +103,8 @@ class Refresher:
         sent_at, began, woke = self._clock.now(), self._clock.monotonic(), self._clock.boottime()
         outcome: Outcome | None = None
         try:
-            outcome = await self._endpoint.refresh(
-                one.client,
-                attempt.refresh_token,
-                before.scope,
-                may_send=lambda: self._may_send(one.policy, claimed_at, began),
+            outcome = await self._ask(
+                one.client, attempt, may_send=lambda: self._may_send(one.policy, claimed_at, began)
             )
         except NotSent:
             pass
@@ -122,6 +129,15 @@ class Refresher:
         self._reached(Step.COMMITTED)
         self._observer.on_event(RequestFinished(client=before.client, outcome=label(outcome), duration=took))
         await self._tell(attempt, transition, verdict, one)
+
+    async def _ask(self, client: Client, attempt: Attempt, *, may_send: Callable[[], bool]) -> Outcome:
+        if client.grant is GrantType.CLIENT_CREDENTIALS:
+            return without_login(await self._endpoint.obtain(client, may_send=may_send))
+        if attempt.refresh_token is None:
+            raise ValueError(
+                "an attempt of a client that needs a login has no refresh token"
+            )  # the claim holds such rows
+        return await self._endpoint.refresh(client, attempt.refresh_token, attempt.credential.scope, may_send=may_send)
 
     async def _settle(
         self, attempt: Attempt, outcome: Outcome, policy: RefreshPolicy, *, took: timedelta
@@ -246,7 +262,7 @@ class Refresher:
         if lifetime is None or self._registrations[name].policy.lifetime_from is LifetimeFrom.ROTATION:
             return
         policy = replace(one.policy, lifetime_from=LifetimeFrom.ROTATION)
-        self._registrations[name] = replace(one, policy=policy)
+        self._registrations[name] = replace(self._registrations[name], policy=policy)
         try:
             await self._store.prove_sliding(name, lifetime=lifetime, ladder=policy.ladder, now=self._clock.now())
         except StoreUnavailable as exc:  # the next refresh past a deadline proves it again after a restart

@@ -32,7 +32,7 @@ class Revoker:
 
     def __init__(
         self,
-        clients: Mapping[ClientName, Client],
+        clients: Callable[[], Mapping[ClientName, Client]],
         limits: Mapping[ClientName, Limits],
         *,
         revocations: Revocations,
@@ -68,7 +68,7 @@ class Revoker:
         """Raises `StoreUnavailable`; what was not recorded is asked again."""
         pending = await self._revocations.pending()
         if pending:
-            await self._work_off_all([client for name, client in self._clients.items() if name in pending])
+            await self._work_off_all([client for name, client in self._clients().items() if name in pending])
             await self._drop_orphans()
             pending = await self._revocations.pending()
         if pending != self._pending:
@@ -128,7 +128,7 @@ class Revoker:
     async def _drop_orphans(self) -> None:
         """Of a client that left the configuration: it may come back within the day."""
         now = self._clock.now()
-        names: Sequence[ClientName] = tuple(self._clients)
+        names: Sequence[ClientName] = tuple(self._clients())
         for one in await self._revocations.orphans(names, now=now, limit=BATCH):
             outcome = NotRevokedYet(code="client_not_configured")
             step = next_step(outcome, asked_at=one.asked_at, failures=one.failures, now=now, draw=self._draw())

@@ -37,7 +37,7 @@ class RollbackGuard:
         self._started_at += by
 
     async def sift(self, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
-        """Those that may be sent; credentials that are behind what is published are held."""
+        """Those that may be sent; credentials that are behind what is published are held, unless there is no login to lose."""
         found = await self._published([one for one in attempts if self._may_be_behind(one)])
         behind = {one.id: found[one.credential.id] for one in attempts if _is_behind(one, found)}
         if not behind:
@@ -63,12 +63,20 @@ class RollbackGuard:
     async def _hold(self, attempt: Attempt, found: Counters, now: datetime) -> None:
         """A store that fails leaves this attempt to its lease; the others must not wait for that."""
         try:
+            if attempt.refresh_token is None:
+                await self._overtake(attempt, found, now)
+                return
             held = await self._store.hold(attempt, found, now=now)
         except StoreUnavailable as exc:
             self._observer.on_event(StoreFailed(doing="hold", error=str(exc)))
             return
         if held is not None:
             self._observer.on_event(held)
+
+    async def _overtake(self, attempt: Attempt, found: Counters, now: datetime) -> None:
+        """No login stands behind it, so nothing of it can be spent: it goes on above what is published, at the next scan."""
+        await self._store.release(attempt)
+        await self._store.lift({attempt.credential.id: found}, now=now)
 
     def _may_be_behind(self, attempt: Attempt) -> bool:
         one = attempt.credential

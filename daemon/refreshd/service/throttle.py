@@ -1,7 +1,7 @@
 """What each client may be asked to bear now: requests in flight, requests per second, and whether it may be asked at all."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -30,6 +30,8 @@ class _State:
     started: int = 0
     pace: Pace = field(default_factory=Pace)
     breaker: Breaker = field(default_factory=Breaker)
+    withheld: bool = False
+    cause: str | None = None
 
 
 class Throttle:
@@ -41,13 +43,18 @@ class Throttle:
         *,
         leases: Mapping[ClientName, timedelta],
         horizons: Mapping[ClientName, timedelta],
+        machines: Collection[ClientName] = (),
         clock: Clock,
         observer: Observer,
     ) -> None:
-        """`leases`: how long an attempt may own its row; `horizons`: how long a living access token can have been due."""
+        """`leases`: how long an attempt may own its row; `horizons`: how long a living access token can have been due.
+
+        `machines`: clients that ask for themselves.
+        """
         self._limits = limits
         self._leases = leases
         self._horizons = horizons
+        self._machines = frozenset(machines)
         self._clock = clock
         self._observer = observer
         self._starts = 0
@@ -65,15 +72,34 @@ class Throttle:
             limit = self._limits[name]
             state = self._fill(name, limit)
             free = max(0, min(limit.max_in_flight - state.in_flight, int(state.tokens)))
-            count = rules.allowance(state.breaker, free, in_flight=state.in_flight, now=now)
+            count = 0
+            if not state.withheld:
+                count = rules.allowance(state.breaker, free, in_flight=state.in_flight, now=now)
             room[name] = Capacity(
                 count=count,
                 lease=self._leases[name],
                 probe=state.breaker.suspended,
                 retries=max(0, max(1, int(limit.max_in_flight * RETRY_SHARE)) - state.repeating),
                 horizon=self._horizons[name],
+                machine=name in self._machines,
             )
         return room
+
+    def withhold(
+        self, client: ClientName, *, cause: str | None = None, until: datetime | None = None, detail: str = ""
+    ) -> None:
+        """Start nothing of this client until `permit`: where its requests go is not known. Told when the cause changes."""
+        state = self._states[client]
+        state.withheld = True
+        if cause is not None and until is not None and cause != state.cause:
+            state.cause = cause
+            self._observer.on_event(ClientSuspended(client=client, cause=cause, probe_at=until, detail=detail))
+
+    def permit(self, client: ClientName) -> None:
+        state = self._states[client]
+        if state.withheld and state.cause is not None:
+            self._observer.on_event(ClientResumed(client=client, cause=state.cause))
+        state.withheld, state.cause = False, None
 
     def moved(self, by: timedelta) -> None:
         """The wall clock went back: what is waited for lies as far ahead as before."""
@@ -92,7 +118,7 @@ class Throttle:
         waits = []
         for name, limit in self._limits.items():
             state = self._fill(name, limit)
-            usable = rules.allowance(state.breaker, 1, in_flight=state.in_flight, now=now) > 0
+            usable = not state.withheld and rules.allowance(state.breaker, 1, in_flight=state.in_flight, now=now) > 0
             if usable and state.tokens < 1 and state.in_flight < limit.max_in_flight:
                 waits.append((1 - state.tokens) / (limit.max_rate * state.pace.share))
         return max(SHORTEST_WAIT, min(waits, default=math.inf))

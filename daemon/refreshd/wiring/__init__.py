@@ -2,7 +2,24 @@
 
 from refreshd.wiring.background import reseal
 from refreshd.wiring.daemon import daemon
+from refreshd.wiring.discovery import ProviderUnknown, Resolved, resolve, resolve_offline
+from refreshd.wiring.live_check import check_live
+from refreshd.wiring.machines import enrol
 from refreshd.wiring.registrations import rate_shortfalls, registrations
 from refreshd.wiring.store import OpenStore, open_store, run_lock
 
-__all__ = ["OpenStore", "daemon", "open_store", "rate_shortfalls", "registrations", "reseal", "run_lock"]
+__all__ = [
+    "OpenStore",
+    "ProviderUnknown",
+    "Resolved",
+    "check_live",
+    "daemon",
+    "enrol",
+    "open_store",
+    "rate_shortfalls",
+    "registrations",
+    "reseal",
+    "resolve",
+    "resolve_offline",
+    "run_lock",
+]

@@ -15,7 +15,6 @@ from refreshd.domain.client import Limits
 from refreshd.domain.credential import ClientName
 from refreshd.ports.clock import Clock
 from refreshd.ports.observer import Observer
-from refreshd.service.refresher import Registration
 from refreshd.service.resealer import Resealer
 from refreshd.service.revoker import Revoker
 from refreshd.wiring.services import Services
@@ -40,7 +39,6 @@ def background(
     services: Services,
     connections: Connections,
     *,
-    registered: Mapping[ClientName, Registration],
     limits: Mapping[ClientName, Limits],
     observer: Observer,
     clock: Clock,
@@ -48,7 +46,7 @@ def background(
     """Made, and given to the supervisor."""
     made = Background(
         revoker=Revoker(
-            {name: one.client for name, one in registered.items()},
+            lambda: services.refresher.clients,
             limits,
             revocations=SqlRevocations(store.threads, opened.codec),
             endpoint=HttpxRevocationEndpoint(connections, clock=clock),

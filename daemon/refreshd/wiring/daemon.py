@@ -11,6 +11,7 @@ from refreshd.adapters.apscheduler_ticker import ApschedulerTicker
 from refreshd.adapters.fail_points import fail_points
 from refreshd.adapters.http.server import HttpServer
 from refreshd.adapters.oauth.connections import Connections
+from refreshd.adapters.oauth.discovery import HttpxDiscovery
 from refreshd.adapters.oauth.token_endpoint import HttpxTokenEndpoint
 from refreshd.adapters.observers import Observers
 from refreshd.adapters.prometheus_observer import PrometheusObserver
@@ -29,7 +30,8 @@ from refreshd.ports.clock import Clock
 from refreshd.service.refresher import Registration
 from refreshd.service.supervisor import Supervisor
 from refreshd.wiring.background import background
-from refreshd.wiring.registrations import limits_of, registrations
+from refreshd.wiring.discovery import published_by, resolve_all
+from refreshd.wiring.registrations import limits_of
 from refreshd.wiring.services import Measures, Ports, assemble
 from refreshd.wiring.store import OpenStore
 
@@ -43,7 +45,8 @@ INSTANCE_LENGTH = 12
 async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, str]) -> AsyncIterator[Supervisor]:
     """Everything that `run` needs, opened in order and closed in reverse."""
     clock = SystemClock()
-    registered = proven(registrations(settings), opened)
+    resolved = resolve_all(settings, opened)
+    registered = proven({name: one.registration for name, one in resolved.items()}, opened)
     instance = uuid4().hex[:INSTANCE_LENGTH]
     reached = fail_points(environ)
     systemd = SystemdNotifier(environ)
@@ -90,6 +93,7 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
                 clock=clock,
                 draw=draw,
                 reached=reached,
+                discovery=HttpxDiscovery(connections),
             ),
             registered,
             limits,
@@ -100,10 +104,9 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
                 store_id=opened.identity.store_id,
             ),
             on_missed_tick=ticker.rearm,
+            published=published_by(settings, resolved),
         )
-        beside = background(
-            opened, store, services, connections, registered=registered, limits=limits, observer=observer, clock=clock
-        )
+        beside = background(opened, store, services, connections, limits=limits, observer=observer, clock=clock)
         health = services.health
         http = await stack.enter_async_context(
             HttpServer(
@@ -135,6 +138,8 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
         ticker.every(scheduler.scan_interval, services.publication.wake)
         ticker.every(HOUSEKEEPING_EVERY, services.housekeeping.tick)
         ticker.every(BESIDE_EVERY, beside.tick)
+        if services.discoverer is not None:
+            ticker.every(HOUSEKEEPING_EVERY, services.discoverer.tick)
         ticker.every(HEARTBEAT_EVERY, lambda: systemd.alive() if health.live else None)
         await stack.enter_async_context(ticker)
         observer.on_event(DaemonReady(listen=http.address))

@@ -5,40 +5,45 @@ from datetime import timedelta
 from urllib.request import getproxies_environment
 
 from refreshd.config.settings import ClientSettings, Settings
-from refreshd.domain.client import Client, Limits
+from refreshd.domain.client import Client, GrantType, Limits
 from refreshd.domain.credential import ClientName
 from refreshd.domain.policy import RefreshPolicy, commit_share, margin, request_timing
 from refreshd.service.refresher import Registration
+from refreshd.wiring.resolution import Endpoints, endpoints_of
 
 
 def registrations(settings: Settings) -> dict[ClientName, Registration]:
-    """Every configured client with its policy."""
-    return {ClientName(name): _registration(ClientName(name), one, settings) for name, one in settings.clients.items()}
+    """Every configured client with its policy, as far as the configuration alone says it."""
+    return {ClientName(name): registration(settings, name, endpoints_of(one)) for name, one in settings.clients.items()}
 
 
-def _registration(name: ClientName, one: ClientSettings, settings: Settings) -> Registration:
+def registration(settings: Settings, name: str, endpoints: Endpoints) -> Registration:
+    one = settings.clients[name]
     profile = one.provider_profile
+    machine = one.grant is GrantType.CLIENT_CREDENTIALS
     deadline, settle = request_timing(
         profile.reuse_grace,
         request_timeout=settings.scheduler.request_timeout,
         settle_delay=settings.scheduler.settle_delay,
     )
     client = Client(
-        name=name,
-        token_endpoint=profile.token_endpoint,
-        auth_method=profile.auth_method,
+        name=ClientName(name),
+        token_endpoint=endpoints.token,
+        auth_method=endpoints.auth_method,
         client_id=one.client_id,
         client_secret=one.client_secret,
         request_timeout=deadline,
         rejection_codes=frozenset(profile.rejection_codes),
         client_id_in=profile.client_id_in,
-        proxy=_proxy(one.proxy, profile.token_endpoint),
+        grant=one.grant,
+        scope=one.scope,
+        proxy=_proxy(one.proxy, endpoints.token or endpoints.issuer or ""),
         ca_file=str(one.ca_file) if one.ca_file else None,
-        revocation_endpoint=profile.revocation_endpoint,
+        revocation_endpoint=endpoints.revocation,
     )
     policy = RefreshPolicy(
         access_lifetime=profile.access_token_lifetime,
-        refresh_lifetime=profile.refresh_token_lifetime,
+        refresh_lifetime=None if machine else profile.refresh_token_lifetime,
         lifetime_from=profile.refresh_token_lifetime_from,
         refresh_before_expiry=settings.scheduler.refresh_before_expiry,
         spread=settings.scheduler.spread,
@@ -47,7 +52,7 @@ def _registration(name: ClientName, one: ClientSettings, settings: Settings) -> 
         settle_delay=settle,
         commit_timeout=commit_share(profile.reuse_grace, settings.scheduler.commit_timeout, request_timeout=deadline),
         warn_before=tuple(settings.relogin.warn_before),
-        required_scope=profile.required_scope,
+        required_scope="" if machine else profile.required_scope,
     )
     return Registration(client=client, policy=policy)
 

@@ -3,15 +3,18 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 
-from refreshd.domain.client import Limits
+from refreshd.domain.client import GrantType, Limits
 from refreshd.domain.credential import ClientName
 from refreshd.domain.steps import Reached, unobserved
 from refreshd.ports.clock import Clock
+from refreshd.ports.discovery import Discovery
 from refreshd.ports.observer import Observer
 from refreshd.ports.publisher import Publisher
 from refreshd.ports.store import Store
 from refreshd.ports.token_endpoint import TokenEndpoint
+from refreshd.service.discoverer import Discoverer, Published
 from refreshd.service.grant_judge import GrantJudge
 from refreshd.service.health import Health
 from refreshd.service.housekeeping import Housekeeping
@@ -28,7 +31,10 @@ from refreshd.wiring.registrations import horizon_of, load_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """What the services stand on. `draw`: chance in [0, 1), once per stored decision. `reached`: told of each step."""
+    """What the services stand on. `draw`: chance in [0, 1), once per stored decision. `reached`: told of each step.
+
+    `discovery` None: no client's provider is asked what it publishes about itself.
+    """
 
     store: Store
     endpoint: TokenEndpoint
@@ -37,6 +43,7 @@ class Ports:
     clock: Clock
     draw: Callable[[], float]
     reached: Reached = unobserved
+    discovery: Discovery | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +69,7 @@ class Services:
     housekeeping: Housekeeping
     timekeeper: Timekeeper
     supervisor: Supervisor
+    discoverer: Discoverer | None
 
 
 def assemble(
@@ -71,13 +79,15 @@ def assemble(
     measures: Measures,
     *,
     on_missed_tick: Callable[[], None],
+    published: Mapping[ClientName, Published] = MappingProxyType({}),
 ) -> Services:
-    """`on_missed_tick` is called when the ticker has been silent for three intervals."""
+    """`on_missed_tick` is called when the ticker has been silent for three intervals. `published`: clients by discovery."""
     store, observer, clock = ports.store, ports.observer, ports.clock
     health = Health(clock, scan_interval=measures.scan_interval)
     leases = {name: one.policy.lease for name, one in registered.items()}
     horizons = {name: horizon_of(one.policy) for name, one in registered.items()}
-    throttle = Throttle(limits, leases=leases, horizons=horizons, clock=clock, observer=observer)
+    machines = [name for name, one in registered.items() if one.client.grant is GrantType.CLIENT_CREDENTIALS]
+    throttle = Throttle(limits, leases=leases, horizons=horizons, machines=machines, clock=clock, observer=observer)
     publication = Publication(
         store=store,
         publisher=ports.publisher,
@@ -137,6 +147,18 @@ def assemble(
         loads={name: (load_of(one.policy), limits[name].max_rate) for name, one in registered.items()},
         on_change=publication.wake,
     )
+    discoverer = None
+    if ports.discovery is not None and published:
+        discoverer = Discoverer(
+            published,
+            discovery=ports.discovery,
+            store=store,
+            refresher=refresher,
+            throttle=throttle,
+            observer=observer,
+            clock=clock,
+            draw=ports.draw,
+        )
     supervisor = Supervisor(
         scanner=scanner,
         publication=publication,
@@ -147,6 +169,8 @@ def assemble(
         observer=observer,
         drain_timeout=measures.drain_timeout,
     )
+    if discoverer is not None:
+        supervisor.own("discovery", discoverer.run)
     return Services(
         health=health,
         throttle=throttle,
@@ -157,4 +181,5 @@ def assemble(
         housekeeping=housekeeping,
         timekeeper=timekeeper,
         supervisor=supervisor,
+        discoverer=discoverer,
     )

@@ -1,4 +1,4 @@
-// The authorization server proper: oidc-provider with rotation and reuse detection, no clock tolerance, three kinds of client.
+// The authorization server proper: oidc-provider with rotation and reuse detection, no clock tolerance, three kinds of client with logins and one without.
 import { Provider } from 'oidc-provider';
 
 const FLOW = { grant_types: ['authorization_code', 'refresh_token'], response_types: ['code'] };
@@ -9,6 +9,10 @@ export function registrations(redirectUri) {
   const clients = [
     { client_id: 'conf', client_secret: 'conf-secret-0123456789', token_endpoint_auth_method: 'client_secret_basic' },
     { client_id: 'post', client_secret: 'post-secret-0123456789', token_endpoint_auth_method: 'client_secret_post' },
+    {
+      client_id: 'svc', client_secret: 'svc-secret-0123456789', token_endpoint_auth_method: 'client_secret_basic',
+      grant_types: ['client_credentials'], redirect_uris: [], response_types: [],
+    },
     { client_id: 'pub', token_endpoint_auth_method: 'none', application_type: 'native' },
   ];
   return new Map(clients.map((client) => [client.client_id, { ...common, ...client }]));
@@ -20,6 +24,7 @@ export function makeProvider({ issuer, adapter, accessTokenTtl, refreshTokenTtl,
     clockTolerance: 0,
     cookies: { keys: ['test-only'] },
     features: {
+      clientCredentials: { enabled: true },
       devInteractions: { enabled: true },
       introspection: { enabled: true, allowedPolicy: async () => true },
       revocation: { enabled: true },
@@ -32,6 +37,7 @@ export function makeProvider({ issuer, adapter, accessTokenTtl, refreshTokenTtl,
     scopes: ['openid', 'offline_access', 'offline', 'read', 'write'],
     ttl: {
       AccessToken: accessTokenTtl,
+      ClientCredentials: accessTokenTtl,
       Grant: 400 * 86400, // outlives any refresh token a test asks for
       IdToken: 3600,
       Interaction: 3600,

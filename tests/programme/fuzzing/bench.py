@@ -81,6 +81,7 @@ class Bench:
 
     def _broken(self, row: RowMapping, attempt: Attempt, made: Transition) -> list[str]:
         found, name, newest = [], attempt.credential.id, made.refresh_token or attempt.refresh_token
+        assert newest is not None
         try:
             stored = self.codec.refresh_token(row)
         except Undecryptable as exc:

@@ -44,6 +44,10 @@ class SimEndpoint:
             self._watch.troubled(client.name, "connect")
         return outcome
 
+    async def obtain(self, client: Client, *, may_send: Callable[[], bool]) -> Outcome:
+        del may_send
+        raise AssertionError(f"{client.name}: no client of these worlds asks for itself")
+
     async def _exchange(
         self, provider: Provider, token: str, may_send: Callable[[], bool], under_way: list[Sending]
     ) -> Answer | str:

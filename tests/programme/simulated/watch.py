@@ -106,7 +106,7 @@ class Watch:
     def claimed(self, attempt: Attempt) -> None:
         before = attempt.credential
         meant = before.in_doubt or before.rejections > 0 or before.health is not Health.ACTIVE
-        self._claims[attempt.refresh_token.reveal()] = Claim(before.id, meant, self._timeline.now)
+        self._claims[_token(attempt)] = Claim(before.id, meant, self._timeline.now)
 
     def sent(self, provider: Provider, token: str) -> Sending:
         """The first byte leaves now."""
@@ -162,7 +162,7 @@ class Watch:
 
     def committed(self, attempt: Attempt, transition: Transition, verdict: Committed | Conflict) -> None:
         """The store has taken an answer, or refused it."""
-        token = attempt.refresh_token.reveal()
+        token = _token(attempt)
         mine = [one for one in self.sendings.get(token, []) if id(one) in self._under_way]
         for sending in mine:
             del self._under_way[id(sending)]
@@ -314,7 +314,7 @@ class Watch:
     def _check_condemned(self, attempt: Attempt, transition: Transition) -> None:
         """A person is called only for a login that is dead (R10)."""
         self.counts["relogins"] += 1
-        provider, token = self.providers[attempt.credential.client], attempt.refresh_token.reveal()
+        provider, token = self.providers[attempt.credential.client], _token(attempt)
         if not usable(provider, token):
             return
         if self._storming(provider.house.name):
@@ -379,3 +379,9 @@ def usable(provider: Provider, token: str) -> bool:
 
 def _kept(sending: Sending) -> bool:
     return sending.granted and not sending.successor and sending.stored
+
+
+def _token(attempt: Attempt) -> str:
+    """Every client of these worlds has a login."""
+    assert attempt.refresh_token is not None
+    return attempt.refresh_token.reveal()

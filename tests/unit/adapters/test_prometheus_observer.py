@@ -217,7 +217,14 @@ def test_figures_replace_what_was_counted_before(observer: PrometheusObserver) -
 
 @pytest.mark.parametrize(
     ("cause", "shown"),
-    [("invalid_client", "invalid_client"), ("http_404", "wrong_endpoint"), ("new", "wrong_endpoint")],
+    [
+        ("invalid_client", "invalid_client"),
+        ("http_404", "wrong_endpoint"),
+        ("new", "wrong_endpoint"),
+        ("invalid_scope", "refused"),
+        ("http_400", "refused"),
+        ("metadata_refused", "metadata_refused"),
+    ],
 )
 def test_a_suspended_client_is_shown_until_it_resumes(observer: PrometheusObserver, cause: str, shown: str) -> None:
     """A closed list of causes: a provider cannot make new series."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from refreshd.config import effective, load
 from refreshd.config.settings import CLIENT_KEYS, SECTIONS
+from tests.integration.certificates import self_signed
 from tests.unit.config.configurations import loaded, write
 
 EXAMPLE = Path(__file__).parents[3] / "config.example.toml"
@@ -45,7 +46,7 @@ def test_the_example_shows_every_key() -> None:
 def test_the_example_is_the_default(tmp_path: Path) -> None:
     """As it is, and with every optional key in force: who starts from it changes nothing by that."""
     write(tmp_path, "s3cret", name="frameio.secret")
-    write(tmp_path, "PEM", name="ca.pem")
+    write(tmp_path, self_signed(tmp_path)[1].read_text(), name="ca.pem")
     everything = uncommented().replace("/etc/refreshd/provider-ca.pem", str(tmp_path / "ca.pem"))
     default = effective(loaded(tmp_path, '[clients.frameio]\nclient_id = "REPLACE-ME"', STATE).settings)
     as_it_is = effective(loaded(tmp_path, EXAMPLE.read_text(), STATE).settings)

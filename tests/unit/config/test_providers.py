@@ -22,7 +22,7 @@ def profile(directory: Path, text: str = "") -> ProviderProfile:
 class Expected:
     """The facts of a preset that requests and deadlines depend on."""
 
-    token_endpoint: str
+    token_endpoint: str | None
     access: timedelta
     refresh: timedelta | None
     counted_from: LifetimeFrom
@@ -104,11 +104,13 @@ def test_the_generic_provider_needs_a_token_endpoint_and_little_else(tmp_path: P
 
 
 OVERRIDES = {
+    "issuer": "https://i.example",
     "authorization_endpoint": "https://a.example",
     "token_endpoint": "https://t.example",
     "revocation_endpoint": "https://r.example",
     "userinfo_endpoint": "https://u.example",
     "client_auth": ["none"],
+    "client_credentials_auth": "client_secret_post",
     "client_id_in": "query",
     "access_token_lifetime": "2h",
     "refresh_token_lifetime": "1d",
@@ -124,7 +126,8 @@ def test_every_key_of_a_provider_can_be_overridden(tmp_path: Path) -> None:
     """A provider that changes its mind needs no new release of ours."""
     assert PROVIDER_KEYS == OVERRIDES.keys()
     found = profile(tmp_path, "\n".join(f"{key} = {json.dumps(value)}" for key, value in OVERRIDES.items()))
-    assert found.authorization_endpoint == "https://a.example"
+    assert ("https://i.example", "https://a.example") == (found.issuer, found.authorization_endpoint)
+    assert found.client_credentials_auth == (AuthMethod.POST,)
     assert found.token_endpoint == "https://t.example"
     assert found.revocation_endpoint == "https://r.example"
     assert found.userinfo_endpoint == "https://u.example"
@@ -188,7 +191,7 @@ def test_other_methods_are_refused(tmp_path: Path, value: str) -> None:
     ("value", "hint"),
     [
         ('"frameio-v3"', "did you mean frameio-v"),
-        ('"okta"', "for any other provider take generic and name its endpoints"),
+        ('"okta"', "for any other provider take generic with its issuer or its endpoints"),
         ("5", "must be one of frameio-v2, frameio-v4, generic"),
     ],
 )

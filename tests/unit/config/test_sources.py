@@ -9,6 +9,7 @@ from refreshd.config import ConfigurationError, load
 from refreshd.config.places import Places
 from refreshd.config.reading import read_config
 from refreshd.domain.secret import Secret
+from tests.integration.certificates import self_signed
 from tests.unit.config.configurations import CLIENT, client, faults, loaded, only_fault, write
 
 
@@ -245,4 +246,6 @@ def test_a_certificate_file_must_exist(tmp_path: Path) -> None:
     expected = f'clients.acme.ca_file = "ca.pem" (a string): there is no file {tmp_path / "ca.pem"}'
     assert expected == only_fault(tmp_path, CLIENT + 'ca_file = "ca.pem"')
     write(tmp_path, "PEM", name="ca.pem")
+    assert "ca.pem holds no certificates" in only_fault(tmp_path, CLIENT + 'ca_file = "ca.pem"')
+    write(tmp_path, self_signed(tmp_path)[1].read_text(), name="ca.pem")
     assert tmp_path / "ca.pem" == client(tmp_path, 'ca_file = "ca.pem"').ca_file

@@ -214,6 +214,7 @@ def test_no_entry_makes_it_raise_anything_else(fields: dict[str, object], issued
     entry = {"id": "acme/1", "client": "frameio", "refresh_token": "RT", "expires_in": 3600, **fields}
     with suppress(GrantRefused):
         grant = read_grant(json.loads(json.dumps(entry)), credential_id=None, client=None, issued_at=issued_at)
+        assert grant.refresh_token is not None
         assert grant.refresh_token.reveal() != ""
 
 

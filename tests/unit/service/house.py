@@ -6,16 +6,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from refreshd.domain.client import AuthMethod, Client, Limits
-from refreshd.domain.credential import CredentialId
+from refreshd.domain.client import AuthMethod, Client, GrantType, Limits
+from refreshd.domain.credential import ClientName, CredentialId
 from refreshd.domain.policy import RefreshPolicy
 from refreshd.domain.secret import Secret
 from refreshd.domain.transition import Transition
 from refreshd.ports.store import Attempt, Committed, Conflict, StoreUnavailable
+from refreshd.service.discoverer import Published
 from refreshd.service.refresher import Registration
 from refreshd.wiring.services import Measures, Ports, assemble
 from tests.contract.stores import ACME, POLICY, SqliteBed
-from tests.fakes import FakeClock, MemoryPublisher, RecordingObserver, ScriptedEndpoint
+from tests.fakes import FakeClock, FakeDiscovery, MemoryPublisher, RecordingObserver, ScriptedEndpoint
 
 
 class FailingStore:
@@ -39,16 +40,26 @@ class FailingStore:
 class House:
     """Everything between the tick and Redis, as the wiring builds it."""
 
-    def __init__(self, directory: Path, *, limits: Limits | None = None, policy: RefreshPolicy = POLICY) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        limits: Limits | None = None,
+        policy: RefreshPolicy = POLICY,
+        grant: GrantType = GrantType.REFRESH_TOKEN,
+    ) -> None:
         self.bed = SqliteBed(directory)
         self._limits = limits or Limits(max_in_flight=16, max_rate=1000.0)
         self.policy = policy
+        self.grant = grant
+        self.published: dict[ClientName, Published] = {}
 
     def __enter__(self) -> Self:
         self.bed.__enter__()
         self.clock = FakeClock()
         self.observer = RecordingObserver()
         self.endpoint = ScriptedEndpoint()
+        self.discovery = FakeDiscovery()
         self.publisher = MemoryPublisher()
         self.store = FailingStore(self.bed)
         self.restart()
@@ -61,14 +72,9 @@ class House:
 
     def restart(self) -> None:
         """New services on what is stored and published, as after a stop."""
-        client = Client(
-            name=ACME,
-            token_endpoint="https://provider.example/token",
-            auth_method=AuthMethod.NONE,
-            client_id="id",
-            client_secret=None,
-            request_timeout=self.policy.request_timeout,
-        )
+        client = self.client()
+        if ACME in self.published:
+            client = self.published[ACME].client
         services = assemble(
             Ports(
                 store=self.store,  # type: ignore[arg-type]  # passes through by __getattr__
@@ -77,6 +83,7 @@ class House:
                 observer=self.observer,
                 clock=self.clock,
                 draw=lambda: 0.5,
+                discovery=self.discovery,
             ),
             {ACME: Registration(client=client, policy=self.policy)},
             {ACME: self._limits},
@@ -87,12 +94,25 @@ class House:
                 store_id="ours",
             ),
             on_missed_tick=self._missed,
+            published=self.published,
         )
+        self.discoverer = services.discoverer
         self.health, self.throttle, self.publication = services.health, services.throttle, services.publication
         self.refresher, self.pool, self.scanner = services.refresher, services.pool, services.scanner
         self.housekeeping, self.supervisor = services.housekeeping, services.supervisor
         self.timekeeper = services.timekeeper
         self.missed_ticks = 0
+
+    def client(self, token_endpoint: str = "https://provider.example/token") -> Client:
+        return Client(
+            name=ACME,
+            token_endpoint=token_endpoint,
+            auth_method=AuthMethod.NONE,
+            client_id="id",
+            client_secret=None,
+            request_timeout=self.policy.request_timeout,
+            grant=self.grant,
+        )
 
     async def work(self) -> Sequence[str]:
         """One scan, every attempt carried through, everything published; returns the names of what happened."""

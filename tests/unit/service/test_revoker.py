@@ -54,7 +54,7 @@ class Bench:
             for name in names
         }
         return Revoker(
-            clients,
+            lambda: clients,
             dict.fromkeys(names, Limits(max_in_flight=1, max_rate=max_rate)),
             revocations=SqlRevocations(self.bed.store.threads, self.bed.codec),
             endpoint=self.endpoint,

@@ -47,7 +47,8 @@ class Claimer:
             rows.extend(taken)
             if len(taken) >= wanted:  # also when others had taken all the room
                 more.add(client)
-        claims = self._attempts(connection, rows, now, more=frozenset(more))
+        machines = {client for client, room in capacity.items() if room.machine}
+        claims = self._attempts(connection, rows, now, more=frozenset(more), machines=machines)
         self._reached(Step.CLAIM_WRITTEN)
         return claims
 
@@ -73,17 +74,25 @@ class Claimer:
         return rows
 
     def _attempts(
-        self, connection: Connection, rows: Sequence[RowMapping], now: datetime, *, more: frozenset[ClientName]
+        self,
+        connection: Connection,
+        rows: Sequence[RowMapping],
+        now: datetime,
+        *,
+        more: frozenset[ClientName],
+        machines: Collection[ClientName],
     ) -> Claims:
         attempts: list[Attempt] = []
         held: list[CredentialHeld] = []
         for row in rows:
             before = credential_of(row)
+            token = None
             try:
                 token = self._codec.refresh_token(row)
             except Undecryptable:
-                held.append(holding.undecryptable(connection, row, now))
-                continue
+                if before.client not in machines:
+                    held.append(holding.undecryptable(connection, row, now))
+                    continue
             attempts.append(
                 Attempt(
                     id=AttemptId(row["attempt_id"]),

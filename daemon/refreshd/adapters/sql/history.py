@@ -70,8 +70,13 @@ def write(connection: Connection, entries: Sequence[dict[str, Any]]) -> None:
 def close_open(
     connection: Connection, where: ColumnElement[bool], parameters: dict[str, Any], *, code: str, due_at: Any = None
 ) -> int:
-    """Put open attempts in doubt and log them: nobody knows how far they came. `due_at` None: their time stays."""
-    open_ones = select(c.id, c.attempt_started_at, c.generation, c.attempt_owner).where(where)
+    """Put open attempts in doubt and log them: nobody knows how far they came. `due_at` None: their time stays.
+
+    Returns how many are in doubt now: not those that presented no login.
+    """
+    open_ones = select(
+        c.id, c.attempt_started_at, c.generation, c.attempt_owner, statements.NO_LOGIN.label("no_login")
+    ).where(where)
     rows = connection.execute(open_ones, parameters).all()
     if not rows:
         return 0
@@ -93,7 +98,7 @@ def close_open(
     )
     values = dict(statements.DOUBT) if due_at is None else {**statements.DOUBT, "next_attempt_at": due_at}
     connection.execute(update(credential).where(where).values(values), parameters)
-    return len(rows)
+    return sum(not row.no_login for row in rows)
 
 
 def read(connection: Connection, credential_id: str) -> Sequence[Entry]:

@@ -71,9 +71,11 @@ class Importer:
                 known = self._known(connection, chunk)
                 for grant in chunk:
                     position += 1
-                    digest = self._identity.fingerprint(grant.refresh_token)
+                    digest = self._digest(grant)
                     refusal = self._refusal(grant, digest, known, replace=replace)
                     for what, key in (("id", grant.id), ("refresh token", digest)):
+                        if key is None:
+                            continue
                         first = first_seen.setdefault(key, position)
                         if first != position:
                             refusal = f"the same {what} stands in entry {first}"
@@ -105,11 +107,12 @@ class Importer:
         replaced: list[dict[str, Any]] = []
         prints: list[dict[str, Any]] = []
         for grant in chunk:
-            digest = self._identity.fingerprint(grant.refresh_token)
-            if self._refusal(grant, digest, known, replace=replace) or digest in known.owners:
+            digest = self._digest(grant)
+            if self._refusal(grant, digest, known, replace=replace) or _is_stored(grant, digest, known):
                 continue
             row = self._row(grant, known.counters.get(grant.id), proven, now)
-            prints.append({"digest": digest, "credential_id": grant.id, "seen_at": now})
+            if digest is not None:
+                prints.append({"digest": digest, "credential_id": grant.id, "seen_at": now})
             (replaced if grant.id in known.counters else added).append(row)
         if added:
             connection.execute(insert(credential), added)
@@ -120,9 +123,9 @@ class Importer:
             connection.execute(insert(fingerprint), prints)
         result.added += len(added)
         result.replaced += len(replaced)
-        result.unchanged += len(chunk) - len(prints)
+        result.unchanged += len(chunk) - len(added) - len(replaced)
 
-    def _row(self, grant: Grant, existing: "_Counters | None", proven: frozenset[str], now: datetime) -> dict[str, Any]:
+    def _row(self, grant: Grant, existing: "_Stored | None", proven: frozenset[str], now: datetime) -> dict[str, Any]:
         policy = self._policy(grant, proven)
         login_at = grant.login_at or grant.issued_at or now
         rotated_at = grant.issued_at or login_at
@@ -138,11 +141,13 @@ class Importer:
             "id": grant.id,
             "client": grant.client,
             "family": uuid4().hex,
-            "refresh_token": self._codec.seal(grant.refresh_token, "refresh_token", grant.id),
+            "refresh_token": self._codec.seal(grant.refresh_token, "refresh_token", grant.id)
+            if grant.refresh_token
+            else None,
             "access_token": self._codec.seal(grant.access_token, "access_token", grant.id)
             if dated and grant.access_token
             else None,
-            "key_id": self._codec.key_id,
+            "key_id": self._codec.key_id if grant.refresh_token or dated else None,
             "token_type": grant.token_type,
             "scope": grant.scope if grant.scope is not None else self._registered[grant.client].scope,
             "issued_at": issued_at if dated else None,
@@ -164,36 +169,51 @@ class Importer:
         policy = self._registered[grant.client].policy
         return dataclasses.replace(policy, lifetime_from=LifetimeFrom.ROTATION) if grant.client in proven else policy
 
-    def _refusal(self, grant: Grant, digest: bytes, known: "_Known", *, replace: bool) -> str | None:
-        owner = known.owners.get(digest)
+    def _digest(self, grant: Grant) -> bytes | None:
+        return self._identity.fingerprint(grant.refresh_token) if grant.refresh_token else None
+
+    def _refusal(self, grant: Grant, digest: bytes | None, known: "_Known", *, replace: bool) -> str | None:
+        if _is_stored(grant, digest, known):
+            return None
+        owner = known.owners.get(digest) if digest else None
         if owner is not None and owner != grant.id:
             return (
                 f"{grant.id}: this refresh token already belongs to {owner}; a refresh token has one owner. "
                 "Log in again for a second credential"
             )
         existing = known.counters.get(grant.id)
-        if owner is None and existing is not None and not existing.removed and not replace:
+        if existing is not None and not existing.removed and not replace:
             return f"{grant.id} exists; if a person logged in again, add --replace"
         return None
 
     def _known(self, connection: Connection, chunk: Sequence[Grant]) -> "_Known":
-        digests = [self._identity.fingerprint(grant.refresh_token) for grant in chunk]
+        digests = [digest for digest in map(self._digest, chunk) if digest is not None]
         owners = connection.execute(
             select(fingerprint.c.digest, fingerprint.c.credential_id).where(fingerprint.c.digest.in_(digests))
         ).all()
         rows = connection.execute(
-            select(c.id, c.generation, c.revision, c.health, c.removed_at).where(c.id.in_([one.id for one in chunk]))
+            select(
+                c.id, c.client, c.generation, c.revision, c.health, c.removed_at, statements.NO_LOGIN.label("no_login")
+            ).where(c.id.in_([one.id for one in chunk]))
         ).all()
         return _Known(
             owners={row.digest: row.credential_id for row in owners},
             counters={
-                row.id: _Counters(row.generation, row.revision, row.health, row.removed_at is not None) for row in rows
+                row.id: _Stored(
+                    client=row.client,
+                    generation=row.generation,
+                    revision=row.revision,
+                    health=row.health,
+                    removed=row.removed_at is not None,
+                    no_login=bool(row.no_login),
+                )
+                for row in rows
             },
         )
 
     @staticmethod
-    def _count(result: Imported, grant: Grant, digest: bytes, known: "_Known") -> None:
-        if digest in known.owners:
+    def _count(result: Imported, grant: Grant, digest: bytes | None, known: "_Known") -> None:
+        if _is_stored(grant, digest, known):
             result.unchanged += 1
         elif grant.id in known.counters:
             result.replaced += 1
@@ -207,18 +227,29 @@ def _lane(deadline: datetime | None, turn: datetime | None, now: datetime) -> La
     return Lane.UNDATED if turn is None else Lane.ORDINARY
 
 
-@dataclass(frozen=True, slots=True)
-class _Counters:
+def _is_stored(grant: Grant, digest: bytes | None, known: "_Known") -> bool:
+    """Whether nothing would change: this refresh token is this row's, or the row has no login, needs none and is well."""
+    if digest is not None:
+        return known.owners.get(digest) == grant.id
+    there = known.counters.get(grant.id)
+    healthy = there is not None and not there.removed and there.health == Health.ACTIVE
+    return there is not None and healthy and there.no_login and there.client == grant.client
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stored:
+    client: str
     generation: int
     revision: int
     health: str
     removed: bool
+    no_login: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
     owners: Mapping[bytes, str]
-    counters: Mapping[str, _Counters]
+    counters: Mapping[str, _Stored]
 
 
 _NEW_LOGIN = (

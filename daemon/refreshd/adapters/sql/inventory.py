@@ -27,6 +27,7 @@ from refreshd.adapters.sql import history, rescue, revocations, statements, stor
 from refreshd.adapters.sql.history import Entry
 from refreshd.adapters.sql.rows import RowCodec, encode_events, status_of
 from refreshd.adapters.sql.schema import Instant, attempt_log, client_fact, credential, fingerprint, store
+from refreshd.domain.client import GrantType
 from refreshd.domain.credential import AccessToken, ClientName, Health, Lane, Status
 from refreshd.domain.events import StreamEvent
 from refreshd.domain.storm import LONGEST
@@ -75,6 +76,7 @@ class View:
     rotated_at: datetime
     created_at: datetime
     lifetime_proven_sliding: bool
+    grant: str
 
 
 class Inventory:
@@ -284,4 +286,5 @@ def _view(row: RowMapping, proven: frozenset[str]) -> View:
         rotated_at=row["rotated_at"],
         created_at=row["created_at"],
         lifetime_proven_sliding=row["client"] in proven,
+        grant=(GrantType.REFRESH_TOKEN if row["refresh_token"] else GrantType.CLIENT_CREDENTIALS).value,
     )

@@ -92,7 +92,7 @@ class RowCodec:
         refresh = transition.refresh_token or (attempt.refresh_token if access else None)
         return {
             "set_refresh_token": self.seal(refresh, "refresh_token", after.id) if refresh else None,
-            "set_key_id": self.key_id if refresh else None,
+            "set_key_id": self.key_id if refresh or access else None,
             "set_access_token": self.seal(access.value, "access_token", after.id) if access else None,
             "set_token_type": access.token_type if access else None,
             "withdraw": int(transition.withdraw_access),

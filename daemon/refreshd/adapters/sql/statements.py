@@ -183,11 +183,13 @@ LAPSED = and_(
 )
 """Open attempts whose lease ran out: their owner vanished (protocol R7). The lease contains the settling, so they are due."""
 
+NO_LOGIN = c.refresh_token.is_(None)
+"""Nothing that could be lost was presented, so there is nothing to doubt."""
 DOUBT: Mapping[str, Any] = {
     **NO_ATTEMPT,
-    "in_doubt": 1,
-    "lane": int(Lane.IN_DOUBT),
-    "revision": c.revision + case((c.in_doubt == 0, 1), else_=0),
+    "in_doubt": case((NO_LOGIN, c.in_doubt), else_=1),
+    "lane": case((NO_LOGIN, int(Lane.RETRYING)), else_=int(Lane.IN_DOUBT)),
+    "revision": c.revision + case((and_(c.in_doubt == 0, ~NO_LOGIN), 1), else_=0),
     "updated_at": bindparam("now", type_=Instant),
 }
 """What an open attempt without an owner becomes."""
@@ -205,4 +207,4 @@ def settled(delays: Mapping[str, int]) -> Any:
     now = bindparam("now", type_=Instant)
     began = case((c.attempt_started_at > now, now), else_=c.attempt_started_at)
     at = began + (delay if delays else longest)
-    return case((at > now, at), else_=now)
+    return case((and_(at > now, ~NO_LOGIN), at), else_=now)

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from refreshd.adapters.sql import clock, deadlines, history, holding, rescue, statements, storms
+from refreshd.adapters.sql import clock, deadlines, history, holding, provider_metadata, rescue, statements, storms
 from refreshd.adapters.sql.claims import Claimer
 from refreshd.adapters.sql.commits import Answer, GroupCommit
 from refreshd.adapters.sql.engine import SqlEngines
@@ -183,6 +183,9 @@ class SqlStore:
 
     async def figures(self, *, now: datetime) -> Figures:
         return await self._counter.run(lambda connection: count(connection, now))
+
+    async def keep_metadata(self, issuer: str, document: str, *, now: datetime) -> None:
+        await self._writer.run(lambda connection: provider_metadata.keep(connection, issuer, document, now))
 
     async def forget_removed(self, *, before: datetime) -> int:
         gone = (c.removed_at < before) & (c.published_revision >= c.revision)

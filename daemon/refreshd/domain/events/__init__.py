@@ -61,6 +61,7 @@ from refreshd.domain.events.keys import (
     RowsResealed,
     RowsUnreadable,
 )
+from refreshd.domain.events.provider import MetadataKept, MetadataRead
 from refreshd.domain.events.revocation import (
     CredentialRevoked,
     LateTokenToRevoke,
@@ -70,7 +71,9 @@ from refreshd.domain.events.revocation import (
 )
 
 Event = (
-    CredentialRefreshed
+    MetadataKept
+    | MetadataRead
+    | CredentialRefreshed
     | RefreshTokenOnly
     | RefreshDeferred
     | RefreshUncertain
@@ -155,6 +158,8 @@ __all__ = [
     "LateTokenToRevoke",
     "LimitTooLow",
     "MarginShrunk",
+    "MetadataKept",
+    "MetadataRead",
     "PublishedBatch",
     "PublisherLost",
     "RefreshDeferred",
