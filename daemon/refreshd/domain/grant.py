@@ -16,7 +16,10 @@ class GrantRefused(ValueError):  # noqa: N818 - reads as what it says
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """One login to be stored. `expires_at` None: undated, so its access token is not published and it is due at once."""
+    """One login to be stored. `expires_at` None: undated, so its access token is not published and it is due at once.
+
+    `account`: whose it is, where the provider was asked.
+    """
 
     id: CredentialId
     client: ClientName
@@ -27,6 +30,7 @@ class Grant:
     issued_at: datetime | None
     expires_at: datetime | None
     login_at: datetime | None
+    account: str | None = None
 
 
 def read_grant(

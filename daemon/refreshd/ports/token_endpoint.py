@@ -1,8 +1,9 @@
-"""The one request that matters."""
+"""The requests that matter: each spends something that works once."""
 
 from collections.abc import Callable
 from typing import Protocol
 
+from refreshd.domain.authorization import AuthorizationCode
 from refreshd.domain.client import Client
 from refreshd.domain.outcome import Outcome
 from refreshd.domain.secret import Secret
@@ -21,4 +22,12 @@ class TokenEndpoint(Protocol):
         Whatever a provider or a network can do is a returned outcome. `may_send` is asked right before the first byte;
         raises `NotSent` when it says no.
         """
+        ...
+
+
+class CodeEndpoint(Protocol):
+    """Apart from `TokenEndpoint`: who refreshes never redeems a code, and who logs in never refreshes."""
+
+    async def redeem(self, client: Client, code: AuthorizationCode, *, may_send: Callable[[], bool]) -> Outcome:
+        """Exchange a code (RFC 6749 §4.1.3, RFC 7636 §4.5). Deadline, outcomes and `may_send` as in `refresh`."""
         ...
