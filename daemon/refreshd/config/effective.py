@@ -15,6 +15,7 @@ from refreshd.domain.secret import Secret
 
 _NO_VALUE = {
     "refresh_token_lifetime": "none",
+    "issuer": "",
     "authorization_endpoint": "",
     "revocation_endpoint": "",
     "userinfo_endpoint": "",

@@ -23,9 +23,11 @@ from refreshd.config.field_types import (
     Name,
     OptionalEndpoint,
     OptionalFileName,
+    Parameters,
     PositiveDuration,
     Proxy,
     Rate,
+    RedirectUri,
     RedisUrl,
     SecretText,
     Spread,
@@ -90,7 +92,9 @@ class ProviderProfile(Table):
     all keys that matter; the defaults are for a key that is wrong, while the others are judged.
     """
 
+    issuer: OptionalEndpoint = None
     authorization_endpoint: OptionalEndpoint = None
+    authorization_parameters: Parameters = ()
     token_endpoint: Endpoint
     revocation_endpoint: OptionalEndpoint = None
     userinfo_endpoint: OptionalEndpoint = None
@@ -113,6 +117,7 @@ class ClientSettings(Table):
     client_id: Identifier
     client_secret: SecretText = None
     scope: Text = ""
+    redirect_uri: RedirectUri = "http://127.0.0.1/callback"
     max_in_flight: Count = 16
     max_rate: Rate = 10.0
     proxy: Proxy = ""

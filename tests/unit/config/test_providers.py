@@ -104,7 +104,9 @@ def test_the_generic_provider_needs_a_token_endpoint_and_little_else(tmp_path: P
 
 
 OVERRIDES = {
+    "issuer": "https://i.example",
     "authorization_endpoint": "https://a.example",
+    "authorization_parameters": ["prompt=consent"],
     "token_endpoint": "https://t.example",
     "revocation_endpoint": "https://r.example",
     "userinfo_endpoint": "https://u.example",
@@ -124,6 +126,7 @@ def test_every_key_of_a_provider_can_be_overridden(tmp_path: Path) -> None:
     """A provider that changes its mind needs no new release of ours."""
     assert PROVIDER_KEYS == OVERRIDES.keys()
     found = profile(tmp_path, "\n".join(f"{key} = {json.dumps(value)}" for key, value in OVERRIDES.items()))
+    assert ("https://i.example", ("prompt=consent",)) == (found.issuer, found.authorization_parameters)
     assert found.authorization_endpoint == "https://a.example"
     assert found.token_endpoint == "https://t.example"
     assert found.revocation_endpoint == "https://r.example"

@@ -1,28 +1,21 @@
-"""`TokenEndpoint` over HTTP: one refresh request (RFC 6749 §6), each failure mapped to what it proves."""
+"""`TokenEndpoint` and `CodeEndpoint` over HTTP (RFC 6749 §6, §4.1.3), each failure mapped to what it proves."""
 
 import asyncio
-import re
-import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from http import HTTPStatus
-
-import aiohttp
-import httpx
 
 from refreshd.adapters.oauth.aiohttp_transport import Exchange, Unsent
 from refreshd.adapters.oauth.connections import Connections, Received
+from refreshd.adapters.oauth.failures import FAULTS, name_of, unsent
 from refreshd.adapters.oauth.requests import form_request
 from refreshd.adapters.oauth.scrubbing import scrubbed
+from refreshd.domain.authorization import AuthorizationCode
 from refreshd.domain.client import Client
-from refreshd.domain.outcome import Deferred, Misconfigured, Outcome, Phase, Refreshed, Uncertain
+from refreshd.domain.outcome import Deferred, Outcome, Phase, Refreshed, Uncertain
 from refreshd.domain.secret import Secret
 from refreshd.domain.token_response import Answer, read_answer
 from refreshd.ports.clock import Clock
 from refreshd.ports.token_endpoint import NotSent
-
-_BAD_ADDRESS = (aiohttp.InvalidURL, httpx.InvalidURL, ValueError)
-_FAULTS = (aiohttp.ClientError, httpx.HTTPError, OSError, *_BAD_ADDRESS)
 
 
 class HttpxTokenEndpoint:
@@ -39,6 +32,15 @@ class HttpxTokenEndpoint:
         if scope:
             form.append(("scope", scope))
         return await self._ask(client, form, secrets=(refresh_token,), may_send=may_send)
+
+    async def redeem(self, client: Client, code: AuthorizationCode, *, may_send: Callable[[], bool]) -> Outcome:
+        form = [
+            ("grant_type", "authorization_code"),
+            ("code", code.code.reveal()),
+            ("redirect_uri", code.redirect_uri),
+            ("code_verifier", code.verifier.reveal()),
+        ]
+        return await self._ask(client, form, secrets=(code.code, code.verifier), may_send=may_send)
 
     async def _ask(
         self,
@@ -58,7 +60,7 @@ class HttpxTokenEndpoint:
             raise NotSent from None
         except TimeoutError:
             outcome = self._interrupted("deadline", exchange, received, client)
-        except _FAULTS as exc:
+        except FAULTS as exc:
             outcome = self._failed(exc, exchange, received, client)
         else:
             outcome = self._read(received, client, complete=not received.oversized)
@@ -66,8 +68,8 @@ class HttpxTokenEndpoint:
 
     def _failed(self, exc: Exception, exchange: Exchange, received: Received, client: Client) -> Outcome:
         if exchange.sent:
-            return self._interrupted(_name(exc), exchange, received, client)
-        return replace(_unsent(exc), phase=Phase.UNSENT)
+            return self._interrupted(name_of(exc), exchange, received, client)
+        return replace(unsent(exc), phase=Phase.UNSENT)
 
     def _interrupted(self, code: str, exchange: Exchange, received: Received, client: Client) -> Outcome:
         """Before the first byte nothing happened; after it, only a refresh token that already arrived is certain."""
@@ -89,28 +91,9 @@ class HttpxTokenEndpoint:
         return read_answer(answer, now=self._clock.now(), rejection_codes=client.rejection_codes)
 
 
-def _unsent(exc: Exception) -> Deferred | Misconfigured:
-    """What a fault before the first byte means."""
-    if isinstance(exc, ssl.SSLCertVerificationError | aiohttp.ClientConnectorCertificateError):
-        return Misconfigured(code="certificate", detail=str(exc))
-    if isinstance(exc, _BAD_ADDRESS):
-        return Misconfigured(code="invalid_url")
-    if isinstance(exc, aiohttp.ClientHttpProxyError):
-        if exc.status >= HTTPStatus.INTERNAL_SERVER_ERROR:  # it could not reach the provider; it may soon
-            return Deferred(code="proxy_unavailable", detail=f"the proxy answered {exc.status}")
-        return Misconfigured(code="proxy_refused", detail=f"the proxy answered {exc.status}")
-    return Deferred(code=_name(exc), detail=str(exc))
-
-
 def without_secrets(outcome: Outcome, secrets: Sequence[Secret], client: Client) -> Outcome:
     """The outcome with its detail fit for a log; `secrets` are those that were sent, beside the client's own."""
     if isinstance(outcome, Refreshed) or not outcome.detail:
         return outcome
     own = (client.client_secret,) if client.client_secret else ()
     return replace(outcome, detail=scrubbed(outcome.detail, (*secrets, *own)))
-
-
-def _name(exc: Exception) -> str:
-    """ServerDisconnectedError → server_disconnected."""
-    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z]+", type(exc).__name__)
-    return "_".join(word.lower() for word in words if word not in ("Error", "Exception")) or "failed"

@@ -40,6 +40,7 @@ class View:
 
     id: str
     client: str
+    account: str | None
     status: str
     reason: str | None
     in_doubt: bool
@@ -167,6 +168,7 @@ class Inventory:
             "in_doubt": 0,
             "paused": 0,
             "scope": "",
+            "account": None,
             "removed_at": now,
         }
         with self._write.begin() as connection:
@@ -228,6 +230,7 @@ def _view(row: RowMapping, proven: frozenset[str]) -> View:
     return View(
         id=row["id"],
         client=row["client"],
+        account=row["account"],
         status=status.value,
         reason=row["reason"],
         in_doubt=bool(row["in_doubt"]),
