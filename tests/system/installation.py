@@ -46,6 +46,7 @@ class Installation:
     refresh_token_lifetime: str = "30d"
     scope: str = "offline_access read"
     client_keys: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict)
     extra: str = ""
     secret: str = SECRETS["conf"]
     output: list[str] = field(default_factory=list)
@@ -98,6 +99,7 @@ class Installation:
             text=True,
             timeout=timeout,
             check=False,
+            env={**os.environ, **self.environ},
         )
         self.output += [done.stdout, done.stderr]
         return done
@@ -142,7 +144,7 @@ class Daemon:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **(environ or {})},
+                env={**os.environ, **installation.environ, **(environ or {})},
             )
 
     def __enter__(self) -> Self:

@@ -5,12 +5,14 @@ import re
 import signal
 import stat
 import subprocess
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.components.person import Person
 from tests.system.installation import COMMAND, Installation, until
 
 SECONDS = 30.0
@@ -32,7 +34,12 @@ class LoginProcess:
                 stdout=out,
                 stderr=err,
                 text=True,
-                env={**os.environ, "BROWSER": f"{_browser(folder, self._noted)} %s", **(environ or {})},
+                env={
+                    **os.environ,
+                    "BROWSER": f"{_browser(folder, self._noted)} %s",
+                    **installation.environ,
+                    **(environ or {}),
+                },
             )
 
     def __enter__(self) -> Self:
@@ -89,6 +96,10 @@ class LoginProcess:
         assert self.process.stdin
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
+
+    def visit_later(self, callback: str) -> None:
+        """Visit beside the test, as a page that waits for the tokens does not come back before."""
+        threading.Thread(target=Person().visit, args=(callback,), name="visit", daemon=True).start()
 
     def ends(self, code: int = 0) -> str:
         """Wait for its end; returns what it printed as data."""
