@@ -168,6 +168,7 @@ async def test_only_a_visit_counts(waiting: Waiting, method: str) -> None:
     """A form on a foreign page can POST; it cannot make the browser's address bar ours."""
     answered = await waiting.visit(waiting.good, method=method, body="" if method == "HEAD" else "code=x")
     assert (405, "GET", False) == (answered.status, answered.headers["allow"], waiting.answer.done())
+    assert ([NotOurs(cause=Strange.POSTED)] if method == "POST" else []) == waiting.refused
     assert "the-code" == await waiting.code()
 
 

@@ -101,6 +101,7 @@ async def _login(settings: "Settings", opened: "OpenStore", wish: "LoginWish") -
     from refreshd.wiring.login import ready_login  # noqa: PLC0415
 
     pasted, opening = wish.paste_from is not None, contextlib.AsyncExitStack()
+    heard: set[NotOurs] = set()
 
     def on_url(request: "AuthorizationRequest") -> None:
         _invite(request, wish)
@@ -109,7 +110,9 @@ async def _login(settings: "Settings", opened: "OpenStore", wish: "LoginWish") -
             opening.callback(task.cancel)
 
     def on_refused(refused: "NotOurs") -> None:
-        _say(ignored(refused, pasted=pasted))
+        if pasted or refused not in heard:  # a stranger must not fill the terminal
+            _say(ignored(refused, pasted=pasted))
+        heard.add(refused)
 
     def on_repeat(outcome: "Deferred") -> None:
         _say(f"the token endpoint could not take the code yet ({outcome.code}); once more")

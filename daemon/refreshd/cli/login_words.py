@@ -25,6 +25,7 @@ _IGNORED = {
     Strange.NOTHING: "a callback with neither a code nor an error was refused",
     Strange.UNREADABLE: "a callback that cannot be read was refused",
     Strange.ELSEWHERE: "a callback to another address was refused",
+    Strange.POSTED: "a callback by POST was refused: take response_mode=form_post out of authorization_parameters, if it is there",
 }
 _PASTED = {
     Strange.STATE_MISSING: "that address has no state: copy the whole of it from the browser's address bar",
@@ -33,6 +34,7 @@ _PASTED = {
     Strange.NOTHING: "that address holds neither a code nor an error: paste the one that the browser shows after you logged in",
     Strange.UNREADABLE: "that is neither an address nor a code",
     Strange.ELSEWHERE: "that is not the address that the provider sends the browser to",
+    Strange.POSTED: "that was not visited but sent",
 }
 _DECLINED = {
     "access_denied": "the person, or an administrator, did not give consent; log in again and allow the access",
@@ -160,7 +162,7 @@ def notes(result: LoggedIn) -> list[str]:
             "an earlier login was interrupted after its tokens were stored; it was finished now, nobody has to log in"
         )
     if result.unknown is not None:
-        found.append(f"whose account it is is not known: {result.unknown}")
+        found.append(f"whose account this is could not be found out: {result.unknown}")
     if result.missing:
         found.append(f"the provider left out the scope {' '.join(result.missing)}; the login may end early")
     if result.paused:

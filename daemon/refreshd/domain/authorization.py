@@ -96,8 +96,13 @@ def authorization_request(
 
 def requested_scope(configured: str, required: str) -> str:
     """What is asked for: the configured scope, and what the provider wants before it gives a refresh token."""
-    words = configured.split()
-    return " ".join([*words, *(word for word in required.split() if word not in words)])
+    there = scope_words(configured)
+    return " ".join([*configured.split(), *(word for word in required.split() if word not in there)])
+
+
+def scope_words(scope: str) -> tuple[str, ...]:
+    """RFC 6749 §3.3 parts them by spaces; Adobe IMS also by commas."""
+    return tuple(scope.replace(",", " ").split())
 
 
 def _encoded(raw: bytes) -> str:

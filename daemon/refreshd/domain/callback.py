@@ -30,6 +30,7 @@ class Strange(StrEnum):
     NOTHING = "nothing"
     UNREADABLE = "unreadable"
     ELSEWHERE = "elsewhere"
+    POSTED = "posted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from refreshd.domain.authorization import scope_words
 from refreshd.domain.callback import Declined, MixedUp
 from refreshd.domain.credential import ClientName, CredentialId
 from refreshd.domain.grant import Grant
@@ -144,4 +145,4 @@ def missing_scope(granted: str | None, required: str) -> tuple[str, ...]:
     """Required words that the provider left out of a scope that it named."""
     if granted is None:
         return ()
-    return tuple(word for word in required.split() if word not in granted.split())
+    return tuple(word for word in required.split() if word not in scope_words(granted))

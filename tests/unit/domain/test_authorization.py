@@ -93,6 +93,7 @@ def test_every_parameter_that_is_set_here_is_reserved() -> None:
         ("", "offline", "offline"),
         ("read", "offline", "read offline"),
         ("offline read", "offline", "offline read"),
+        ("openid,offline", "offline", "openid,offline"),
         ("read", "", "read"),
         ("", "", ""),
     ],

@@ -74,3 +74,4 @@ def test_missing_scope() -> None:
     assert ("offline",) == missing_scope("read", "offline")
     assert () == missing_scope("read offline", "offline")
     assert () == missing_scope(None, "offline")
+    assert () == missing_scope("openid,offline", "offline")

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from refreshd.adapters.callback import pages
 from refreshd.domain.authorization import AuthorizationCode, AuthorizationRequest
-from refreshd.domain.callback import Callback, Declined, MixedUp, NotOurs, read_callback
+from refreshd.domain.callback import Callback, Declined, MixedUp, NotOurs, Strange, read_callback
 from refreshd.domain.login import NoAnswer
 from refreshd.domain.refusal import Refusal
 
@@ -96,6 +96,8 @@ class CallbackServer:
         if path != (self._parts.path or "/"):
             return pages.not_here()
         if request.method != "GET":
+            if request.method == "POST":
+                self._on_refused(NotOurs(cause=Strange.POSTED))
             return pages.only_get()
         return await self._visited(query)
 

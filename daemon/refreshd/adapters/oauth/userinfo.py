@@ -35,22 +35,25 @@ class HttpxUserinfo:
             async with asyncio.timeout(_SECONDS):
                 await self._connections.fetch(client.name, request, received)
         except TimeoutError:
-            return Unknown(reason=f"no answer within {_SECONDS:g} seconds")
+            return Unknown(reason=f"the userinfo endpoint gave no answer within {_SECONDS:g} seconds")
         except FAULTS as exc:
-            return Unknown(reason=name_of(exc))
+            return Unknown(reason=f"the userinfo endpoint could not be reached ({name_of(exc)})")
         return _read(received)
 
 
 def _read(received: Received) -> Account | Unknown:
     if received.status != httpx.codes.OK:
-        return Unknown(reason=f"it answered {received.status}")
+        return Unknown(reason=f"the userinfo endpoint answered {received.status}")
     try:
         fields = None if received.oversized else json.loads(received.decoded())
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
-        return Unknown(reason="it did not answer with a JSON object")
-    return next(filter(None, (_account(fields.get(name)) for name in _FIELDS)), Unknown(reason="it names no sub or id"))
+        return Unknown(reason="the userinfo endpoint did not answer with a JSON object")
+    return next(
+        filter(None, (_account(fields.get(name)) for name in _FIELDS)),
+        Unknown(reason="the userinfo endpoint named no sub or id"),
+    )
 
 
 def _account(value: object) -> Account | None:
