@@ -106,7 +106,7 @@ class ScriptedUserinfo:
         self.script: list[Account | Unknown] = []
         self.asked: list[Secret] = []
         self.account_id = "alice"
-        self.while_asked: Callable[[], None] = lambda: None
+        self.while_asked: Callable[[], object] = lambda: None
 
     async def account(self, client: Client, endpoint: str, access_token: Secret) -> Account | Unknown:
         assert (CLIENT, "https://login.example/me") == (client, endpoint)

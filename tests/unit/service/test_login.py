@@ -60,6 +60,14 @@ async def test_a_store_that_cannot_keep_an_answer_sends_nobody_to_a_browser(desk
     assert ([], [], []) == (desk.told, desk.person.asked, desk.codes.redeemed)
 
 
+async def test_the_store_proves_itself_by_a_write(desk: Desk) -> None:
+    """Reading works on a full disk too."""
+    desk.person.answer = lambda _request: NoAnswer(cause=Silence.END_OF_INPUT)
+    before = desk.rows("SELECT last_commit_at FROM store")
+    await desk.run()
+    assert before != desk.rows("SELECT last_commit_at FROM store")
+
+
 async def test_a_store_that_filled_up_meanwhile_spends_no_code(desk: Desk) -> None:
     """A person may take minutes; the last look is right before the exchange."""
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from refreshd.adapters.sql.inventory import Selection
 from refreshd.adapters.sql.logins import REVOKED
@@ -115,6 +116,24 @@ async def test_a_killed_login_that_can_no_longer_be_checked_gives_way_to_a_new_o
     assert (False, "refresh-3", []) == (result.resumed, desk.stored(), desk.rows("SELECT id FROM rescued_token"))
 
 
+async def test_a_killed_login_of_another_client_is_not_taken_up(desk: Desk) -> None:
+    """Its refresh token would be refused to this one."""
+    await desk.run()
+    await abandoned(desk)
+    with desk.bed.engines.write.begin() as connection:
+        connection.execute(text("UPDATE rescued_token SET client = 'other'"))
+    result = await desk.run()
+    assert isinstance(result, LoggedIn)
+    assert (False, "refresh-3") == (result.resumed, desk.stored())
+
+
+async def test_an_account_is_noted_only_for_the_login_that_it_was_asked_for(desk: Desk) -> None:
+    """Something else may have taken the row meanwhile."""
+    desk.userinfo.while_asked = lambda: desk.bed.add(grant("a", "imported"), replace=True)
+    await desk.run()
+    assert ("imported", None) == (desk.stored(), desk.bed.row("a")["account"])
+
+
 @pytest.mark.parametrize("silent", [1, 2])
 async def test_a_directory_that_is_away_ends_no_login(desk: Desk, silent: int) -> None:
     """Asked twice; then the login stands, whose it was stays known, and one line says that nobody could ask."""
@@ -215,6 +234,7 @@ async def test_a_removed_id_belongs_to_nobody(desk: Desk) -> None:
     """`remove` is how an id is given to another account; the generation goes on, so that a stale writer still loses."""
     await desk.run()
     desk.bed.inventory.remove(Selection(id="a"), now=START)
+    assert desk.bed.row("a")["account"] is None
     desk.userinfo.account_id = "bob"
     result = await desk.run()
     assert LoggedIn(id=desk.plan.id, client=ACME, replaced=False, account="bob") == result

@@ -68,7 +68,7 @@ class SqlLogins:
         def work(connection: Connection) -> Fate:
             grant = aside.grant
             connection.execute(delete(rescued_token).where(_t.family == aside.family))
-            others = select(c.id).where(c.account == account, c.id != grant.id, c.removed_at.is_(None)).limit(1)
+            others = select(c.id).where(c.account == account, c.removed_at.is_(None)).limit(1)
             if not revocable:
                 return Fate.NO_ENDPOINT
             if connection.execute(others).first() is not None:
