@@ -85,13 +85,20 @@ def _wish(
         id=CredentialId(credential_id),
         client=ClientName(client),
         patience=patience,
-        paste_from=sys.stdin.fileno() if pasted else None,
+        paste_from=_input() if pasted else None,
     )
     try:
         plan_of(settings, wish)
     except LoginImpossible as exc:
         raise Usage(str(exc)) from exc
     return wish
+
+
+def _input() -> int:
+    try:
+        return sys.stdin.fileno()
+    except (AttributeError, OSError, ValueError) as exc:  # closed by who started us
+        raise Usage("standard input is closed, so nothing can be pasted into it") from exc
 
 
 async def _login(settings: "Settings", opened: "OpenStore", wish: "LoginWish") -> "tuple[LoginResult, str]":

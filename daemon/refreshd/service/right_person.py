@@ -1,7 +1,7 @@
 """Keeping a login that was just made, and making sure that it is the right person's.
 
 The first login of an id is stored at once; its account is asked for afterwards. A later one must not replace the living login
-before it is checked, and must not be lost if that fails: it is set aside in the store first (docs/decisions/0007-right-person.md).
+before it is checked, and must not be lost if that fails: it is set aside in the store first (docs/decisions/0010-right-person.md).
 """
 
 import asyncio

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from refreshd.domain.authorization import AuthorizationCode
 from refreshd.domain.callback import Declined, MixedUp, NotOurs, Strange
@@ -66,6 +67,14 @@ async def test_the_store_proves_itself_by_a_write(desk: Desk) -> None:
     before = desk.rows("SELECT last_commit_at FROM store")
     await desk.run()
     assert before != desk.rows("SELECT last_commit_at FROM store")
+
+
+async def test_a_key_that_was_retired_meanwhile_seals_no_answer(desk: Desk) -> None:
+    """Nobody could open it any more."""
+    with desk.bed.engines.write.begin() as connection:
+        connection.execute(text("DELETE FROM key_check"))
+    assert NotReady(fault="its encryption key was retired meanwhile") == await desk.run()
+    assert [] == desk.told
 
 
 async def test_a_store_that_filled_up_meanwhile_spends_no_code(desk: Desk) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from refreshd.adapters.sql.importer import Importer
 from refreshd.adapters.sql.rows import RowCodec
-from refreshd.adapters.sql.schema import credential, rescued_token, revocation, store
+from refreshd.adapters.sql.schema import credential, key_check, rescued_token, revocation, store
 from refreshd.adapters.sql.thread import StoreThread
 from refreshd.domain.credential import ClientName, CredentialId, FamilyId
 from refreshd.domain.grant import Grant
@@ -17,6 +17,7 @@ from refreshd.domain.login import Fate, TokenOwned
 from refreshd.domain.secret import Secret
 from refreshd.ports.logins import Aside, Standing
 from refreshd.ports.sealer import Undecryptable
+from refreshd.ports.store import StoreUnavailable
 
 c = credential.c
 _t = rescued_token.c
@@ -43,6 +44,8 @@ class SqlLogins:
     async def prepare(self, credential_id: CredentialId, *, now: datetime) -> Standing:
         def work(connection: Connection) -> Standing:
             connection.execute(update(store).values(last_commit_at=now))
+            if connection.scalar(select(key_check.c.key_id).where(key_check.c.key_id == self._codec.key_id)) is None:
+                raise StoreUnavailable("its encryption key was retired meanwhile")
             self._codec.seal(Secret("refreshd"), "refresh_token", credential_id)
             row = (
                 connection.execute(select(credential).where(c.id == credential_id, c.removed_at.is_(None)))
