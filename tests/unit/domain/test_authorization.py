@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from dataclasses import replace
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
@@ -77,9 +78,23 @@ def test_what_the_endpoint_and_the_provider_want_besides_is_kept() -> None:
         client_id="id",
         parameters=(("prompt", "consent"),),
     )
-    query = parse_qsl(urlsplit(request(profile).url).query)
+    query = parse_qsl(urlsplit(request(profile).url).query, keep_blank_values=True)
     assert (("tenant", "a b"), ("prompt", "consent")) == (query[0], query[-1])
     assert "scope" not in dict(query)
+
+
+def test_what_the_answer_is_judged_by_is_kept() -> None:
+    """The exchange repeats the address, the callback is held against the issuer."""
+    made = request(replace(PROFILE, issuer="https://login.example", iss_required=True))
+    assert (REDIRECT_URI, "https://login.example", True) == (made.redirect_uri, made.issuer, made.iss_required)
+    assert not request().iss_required
+
+
+@pytest.mark.parametrize("end", ["", "?"])
+def test_an_endpoint_that_ends_with_a_question_mark_has_one_query(end: str) -> None:
+    """Written by hand, it may."""
+    made = request(replace(PROFILE, authorization_endpoint=f"https://login.example/auth{end}"))
+    assert made.url.startswith("https://login.example/auth?response_type=code&")
 
 
 def test_every_parameter_that_is_set_here_is_reserved() -> None:

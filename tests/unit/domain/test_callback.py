@@ -47,6 +47,7 @@ def test_the_answer_to_our_request_is_its_code() -> None:
         (query(("code", "the-code"), ("state", STATE + "A")), Strange.STATE_FOREIGN),
         (query(("code", "the-code"), ("state", STATE.lower())), Strange.STATE_FOREIGN),
         (query(("error", "access_denied"), ("state", "foreign")), Strange.STATE_FOREIGN),
+        ("state=\udcff", Strange.STATE_FOREIGN),
         (GOOD + "&state=" + STATE, Strange.DUPLICATED),
         (GOOD + "&code=another", Strange.DUPLICATED),
         (GOOD + "&iss=" + ISSUER, Strange.DUPLICATED),
@@ -117,6 +118,7 @@ def test_no_parameters_raise_and_none_is_a_code_without_the_state(pairs: list[tu
         f"/callback?{GOOD}",
         f"?{GOOD}",
         GOOD,
+        f"{GOOD}#fragment",
     ],
 )
 def test_a_pasted_address_is_read_as_a_callback(pasted: str) -> None:
@@ -154,6 +156,14 @@ def test_a_bare_code_is_taken() -> None:
     answer = read_pasted("  4/0AbCd-EfGh_IjKl~\n", REQUEST)
     assert isinstance(answer, AuthorizationCode)
     assert Secret("4/0AbCd-EfGh_IjKl~") == answer.code
+
+
+@pytest.mark.parametrize("host", ["localhost", "LocalHost"])
+def test_a_pasted_host_may_be_written_in_any_case(host: str) -> None:
+    """RFC 3986 §6.2.2.1; the path may not."""
+    here = replace(REQUEST, redirect_uri="http://LOCALhost:1/cb")
+    assert isinstance(read_pasted(f"http://{host}:1/cb?{GOOD}", here), AuthorizationCode)
+    assert strange(Strange.ELSEWHERE) == read_pasted(f"http://{host}:1/CB?{GOOD}", here)
 
 
 @given(st.text(max_size=300))

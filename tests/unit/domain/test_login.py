@@ -28,6 +28,7 @@ def test_expiry_counts_from_before_the_code_was_sent() -> None:
     """R13: what the exchange took is not life."""
     found = grant_of(success(lifetime=60))
     assert found is not None
+    assert ("acme/1", "acme") == (found.id, found.client)
     assert (START, START, START + timedelta(seconds=60)) == (found.login_at, found.issued_at, found.expires_at)
     assert (Secret("refresh"), Secret("access"), "bearer") == (
         found.refresh_token,
@@ -49,6 +50,7 @@ def test_a_refresh_token_alone_is_kept() -> None:
     """R4: persist first, judge later. Undated, so the daemon asks for an access token at once."""
     found = grant_of(replace(success(), access=None))
     assert found is not None
+    assert "Bearer" == found.token_type
     assert (Secret("refresh"), None, None) == (found.refresh_token, found.access_token, found.expires_at)
 
 
