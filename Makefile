@@ -42,10 +42,10 @@ define programme
 	@$(DEV)/bin/python -m tests.programme $(1) --n $(or $(N),$(2)) --minutes $(or $(MINUTES),$(3)) $(addprefix --seed ,$(SEED)) --record
 endef
 
-.PHONY: help demo test check states crash simulate fuzz stateful shutdown wire disk mutate lock clean
+.PHONY: help demo test test-browser check states crash simulate fuzz stateful shutdown wire disk mutate lock clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(DEMO)/.complete ## watch tokens being refreshed, no setup needed; ARGS="--for 60s" ends by itself
 	@$(DEMO)/bin/refreshd demo $(ARGS)
@@ -53,6 +53,10 @@ demo: $(DEMO)/.complete ## watch tokens being refreshed, no setup needed; ARGS="
 test: $(DEV)/.complete ## set up what is missing and run the whole suite; ARGS="-k name" goes to pytest
 	@tests/components/setup
 	@$(DEV)/bin/pytest -n 4 --maxschedchunk 1 $(ARGS)
+
+test-browser: $(DEV)/.complete ## the logins in a real browser alone; `make test` has them too
+	@tests/components/setup
+	@$(DEV)/bin/pytest -n 2 tests/system/test_browser_login.py $(ARGS)
 
 check: $(DEV)/.complete ## format, lint, types, layers and unit tests, in under a minute
 	@$(DEV)/bin/ruff format --check .

@@ -221,7 +221,7 @@ class OidcServer:
         """Start node and wait until it accepts connections; raises RuntimeError with its own words if it does not."""
         self._errors = self._streams.enter_context(tempfile.TemporaryFile("w+"))  # noqa: SIM115 - `stop` closes it
         self._process = subprocess.Popen(
-            [_node(), str(_SERVER)],
+            [node(), str(_SERVER)],
             env={**os.environ, **self._settings},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -317,7 +317,8 @@ class OidcServer:
         return process.stdout.readline() if ready else ""
 
 
-def _node() -> str:
+def node() -> str:
+    """The node that runs the test components: the system's, or our own where that is too old."""
     return str(next(_OWN_NODES.glob("node-*/bin/node"), "node"))
 
 

@@ -36,7 +36,7 @@ SCHEDULER: Mapping[str, str | int] = {
 
 @dataclass(slots=True)
 class Installation:
-    """One directory. Clients `basic`, `post` and `pkce` are the authorization server's `conf`, `post` and `pub`."""
+    """One directory. Clients `basic` and `pkce` are the authorization server's `conf` and `pub`; `client_keys`: lines for each."""
 
     directory: Path
     oidc: OidcServer
@@ -44,6 +44,9 @@ class Installation:
     scheduler: Mapping[str, str | int] = field(default_factory=dict)
     access_token_lifetime: str = "20s"
     refresh_token_lifetime: str = "30d"
+    scope: str = "offline_access read"
+    client_keys: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict)
     extra: str = ""
     secret: str = SECRETS["conf"]
     output: list[str] = field(default_factory=list)
@@ -74,8 +77,9 @@ class Installation:
         for name, client_id, secret in (("basic", "conf", self.secret), ("pkce", "pub", None)):
             lines += [f"[clients.{name}]", 'provider = "generic"', f'client_id = "{client_id}"']
             lines += [f'token_endpoint = "{self.oidc.token_endpoint}"', 'max_rate = "200/s"']
-            lines += ['scope = "offline_access read"', f'access_token_lifetime = "{self.access_token_lifetime}"']
+            lines += [f'scope = "{self.scope}"', f'access_token_lifetime = "{self.access_token_lifetime}"']
             lines += [f'refresh_token_lifetime = "{self.refresh_token_lifetime}"']
+            lines += self.client_keys.get(name, ())
             if secret is not None:
                 write_private(self.directory / f"{name}.secret", secret)
                 lines += [f'client_secret_file = "{name}.secret"']
@@ -95,6 +99,7 @@ class Installation:
             text=True,
             timeout=timeout,
             check=False,
+            env={**os.environ, **self.environ},
         )
         self.output += [done.stdout, done.stderr]
         return done
@@ -139,7 +144,7 @@ class Daemon:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **(environ or {})},
+                env={**os.environ, **installation.environ, **(environ or {})},
             )
 
     def __enter__(self) -> Self:

@@ -25,6 +25,7 @@ url = "redis://127.0.0.1:6379/0"
 provider = "{provider}"
 client_id = "{client_id}"
 {secret}
+# redirect_uri = "http://127.0.0.1:8765/callback"  # for `refreshd login`: as it is registered, to the letter
 """
 
 
@@ -72,7 +73,9 @@ def init(
     load_settings(context)  # what we wrote must load; a name or provider that does not is told at once
     typer.echo(str(target))
     typer.echo(
-        f"key ring: {key_file} (keep a copy apart from the store)\nnext: refreshd import FILE, refreshd run", err=True
+        f"key ring: {key_file} (keep a copy apart from the store)\n"
+        f"next: refreshd login ID --client {client} (or import what a callback of yours returned), refreshd run",
+        err=True,
     )
 
 

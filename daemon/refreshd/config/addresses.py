@@ -8,6 +8,10 @@ from urllib.parse import SplitResult, urlsplit
 
 _SECRET_PARAMETER = re.compile(r"([?&][^=&#]*(?:pass|pwd|secret|token)[^=&#]*=)[^&#]+", re.IGNORECASE)
 _HTTPS_WANTED = 'must be an https URL, such as "https://login.example/oauth2/token" (http only to a loopback host)'
+_REDIRECT_WANTED = (
+    'must be an address on this machine, such as "http://127.0.0.1:8765/callback", or one that is not http, such as '
+    '"https://login.example/callback"'
+)
 _REDIS_WANTED = (
     'must be a Redis URL, such as "redis://127.0.0.1:6379/0", "rediss://host:6379/0" or "unix:///run/redis.sock"'
 )
@@ -61,6 +65,17 @@ def parse_issuer(text: str) -> str:
     if len(text) > _LONGEST_ISSUER:
         raise ValueError(f"must not be longer than {_LONGEST_ISSUER} characters")
     return text
+
+
+def parse_redirect_uri(text: str) -> str:
+    """Where a login comes back to: http to this machine, or whatever else is registered, from which a person pastes it."""
+    parts = _split(text, _REDIRECT_WANTED)
+    on_this_machine = parts.scheme == "http" and is_loopback(parts.hostname or "")
+    if not parts.scheme or (parts.scheme == "http" and not on_this_machine) or not (parts.hostname or parts.path):
+        raise ValueError(_REDIRECT_WANTED)
+    if "@" in parts.netloc or parts.fragment or parts.query:
+        raise ValueError("must hold neither a user name or password, nor a query (?), nor a fragment (#)")
+    return parts._replace(netloc=parts.netloc.lower()).geturl()
 
 
 def parse_redis_url(text: str) -> str:

@@ -16,6 +16,7 @@ from refreshd.config.addresses import (
     parse_issuer,
     parse_listen,
     parse_proxy,
+    parse_redirect_uri,
     parse_redis_url,
     parse_store_url,
     redact_url,
@@ -23,6 +24,7 @@ from refreshd.config.addresses import (
 from refreshd.config.durations import parse_duration
 from refreshd.config.rates import parse_rate, parse_share
 from refreshd.config.untyped import Untyped
+from refreshd.domain.authorization import RESERVED
 from refreshd.domain.client import AuthMethod, ClientIdIn, GrantType
 from refreshd.domain.policy import LifetimeFrom
 from refreshd.domain.secret import Secret
@@ -162,6 +164,18 @@ def _codes(value: object) -> tuple[str, ...]:
         raise ValueError('must be a list of error codes, such as ["token_revoked"]') from None
 
 
+def _parameters(value: object) -> tuple[str, ...]:
+    found = []
+    for item in _list(value):
+        name, equals, _ = (text := _nonempty(item)).partition("=")
+        if not equals or not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+            raise ValueError('must be a list of parameters, such as ["prompt=consent"]')
+        if name in RESERVED:
+            raise ValueError(f"must not name {name}: that one is set by the login itself")
+        found.append(text)
+    return tuple(found)
+
+
 def _spread(text: str) -> float:
     share = parse_share(text)
     if share > _HALF:
@@ -226,6 +240,8 @@ Rate = Annotated[float, BeforeValidator(_through(parse_rate))]
 ListenAddress = Annotated[Listen, BeforeValidator(_through(parse_listen)), PlainSerializer(str, return_type=str)]
 Issuer = Annotated[str | None, BeforeValidator(_through(_issuer))]
 OptionalEndpoint = Annotated[str | None, BeforeValidator(_through(_optional_endpoint))]
+RedirectUri = Annotated[str, BeforeValidator(_through(parse_redirect_uri))]
+Parameters = Annotated[tuple[str, ...], BeforeValidator(_parameters)]
 StoreUrl = Annotated[str, BeforeValidator(_through(parse_store_url)), *_redacted]
 RedisUrl = Annotated[str, BeforeValidator(_through(parse_redis_url)), *_redacted]
 Proxy = Annotated[str, BeforeValidator(_through(parse_proxy)), *_redacted]

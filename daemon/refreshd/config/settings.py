@@ -25,9 +25,11 @@ from refreshd.config.field_types import (
     OptionalAuthMethods,
     OptionalEndpoint,
     OptionalFileName,
+    Parameters,
     PositiveDuration,
     Proxy,
     Rate,
+    RedirectUri,
     RedisUrl,
     SecretText,
     Spread,
@@ -94,6 +96,7 @@ class ProviderProfile(Table):
 
     issuer: Issuer = None
     authorization_endpoint: OptionalEndpoint = None
+    authorization_parameters: Parameters = ()
     token_endpoint: OptionalEndpoint = None
     revocation_endpoint: OptionalEndpoint = None
     userinfo_endpoint: OptionalEndpoint = None
@@ -118,6 +121,7 @@ class ClientSettings(Table):
     client_secret: SecretText = None
     grant: Grant = GrantType.REFRESH_TOKEN
     scope: Text = ""
+    redirect_uri: RedirectUri = "http://127.0.0.1/callback"
     max_in_flight: Count = 16
     max_rate: Rate = 10.0
     proxy: Proxy = ""

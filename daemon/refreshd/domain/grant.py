@@ -18,7 +18,8 @@ class GrantRefused(ValueError):  # noqa: N818 - reads as what it says
 class Grant:
     """One login to be stored. `expires_at` None: undated, so its access token is not published and it is due at once.
 
-    `refresh_token` None: no login, the client asks for itself (`machine_grant`).
+    `refresh_token` None: no login, the client asks for itself (`machine_grant`). `account`: whose it is, where the provider was
+    asked.
     """
 
     id: CredentialId
@@ -30,6 +31,7 @@ class Grant:
     issued_at: datetime | None = None
     expires_at: datetime | None = None
     login_at: datetime | None = None
+    account: str | None = None
 
 
 def read_grant(

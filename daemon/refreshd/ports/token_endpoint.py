@@ -1,8 +1,9 @@
-"""The requests that matter."""
+"""The requests that matter: some of them spend what works once."""
 
 from collections.abc import Callable
 from typing import Protocol
 
+from refreshd.domain.authorization import AuthorizationCode
 from refreshd.domain.client import Client
 from refreshd.domain.outcome import Outcome
 from refreshd.domain.secret import Secret
@@ -25,4 +26,11 @@ class TokenEndpoint(Protocol):
 
     async def obtain(self, client: Client, *, may_send: Callable[[], bool]) -> Outcome:
         """An access token for the client itself (RFC 6749 §4.4), of its configured scope; the rest as `refresh` has it."""
+
+
+class CodeEndpoint(Protocol):
+    """Apart from `TokenEndpoint`: who refreshes never redeems a code, and who logs in never refreshes."""
+
+    async def redeem(self, client: Client, code: AuthorizationCode, *, may_send: Callable[[], bool]) -> Outcome:
+        """Exchange a code (RFC 6749 §4.1.3, RFC 7636 §4.5). Deadline, outcomes and `may_send` as in `refresh`."""
         ...

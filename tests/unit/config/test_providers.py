@@ -106,6 +106,7 @@ def test_the_generic_provider_needs_a_token_endpoint_and_little_else(tmp_path: P
 OVERRIDES = {
     "issuer": "https://i.example",
     "authorization_endpoint": "https://a.example",
+    "authorization_parameters": ["prompt=consent"],
     "token_endpoint": "https://t.example",
     "revocation_endpoint": "https://r.example",
     "userinfo_endpoint": "https://u.example",
@@ -127,7 +128,7 @@ def test_every_key_of_a_provider_can_be_overridden(tmp_path: Path) -> None:
     assert PROVIDER_KEYS == OVERRIDES.keys()
     found = profile(tmp_path, "\n".join(f"{key} = {json.dumps(value)}" for key, value in OVERRIDES.items()))
     assert ("https://i.example", "https://a.example") == (found.issuer, found.authorization_endpoint)
-    assert found.client_credentials_auth == (AuthMethod.POST,)
+    assert (("prompt=consent",), (AuthMethod.POST,)) == (found.authorization_parameters, found.client_credentials_auth)
     assert found.token_endpoint == "https://t.example"
     assert found.revocation_endpoint == "https://r.example"
     assert found.userinfo_endpoint == "https://u.example"

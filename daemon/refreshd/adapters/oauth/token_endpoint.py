@@ -1,4 +1,4 @@
-"""`TokenEndpoint` over HTTP: one token request (RFC 6749 §4.4, §6), each failure mapped to what it proves."""
+"""`TokenEndpoint` and `CodeEndpoint` over HTTP (RFC 6749 §4.1.3, §4.4, §6), each failure mapped to what it proves."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -9,6 +9,7 @@ from refreshd.adapters.oauth.connections import Connections, Received
 from refreshd.adapters.oauth.failures import FAULTS, name_of, unsent
 from refreshd.adapters.oauth.requests import form_request
 from refreshd.adapters.oauth.scrubbing import scrubbed
+from refreshd.domain.authorization import AuthorizationCode
 from refreshd.domain.client import Client
 from refreshd.domain.outcome import Deferred, Outcome, Phase, Refreshed, Uncertain
 from refreshd.domain.secret import Secret
@@ -37,6 +38,15 @@ class HttpxTokenEndpoint:
         if client.scope:
             form.append(("scope", client.scope))
         return await self._ask(client, form, secrets=(), may_send=may_send)
+
+    async def redeem(self, client: Client, code: AuthorizationCode, *, may_send: Callable[[], bool]) -> Outcome:
+        form = [
+            ("grant_type", "authorization_code"),
+            ("code", code.code.reveal()),
+            ("redirect_uri", code.redirect_uri),
+            ("code_verifier", code.verifier.reveal()),
+        ]
+        return await self._ask(client, form, secrets=(code.code, code.verifier), may_send=may_send)
 
     async def _ask(
         self,

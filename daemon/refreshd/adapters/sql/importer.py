@@ -15,9 +15,10 @@ from refreshd.adapters.sql.engine import StoreRefused
 from refreshd.adapters.sql.identity import StoreIdentity, is_known
 from refreshd.adapters.sql.rows import RowCodec, encode_events
 from refreshd.adapters.sql.schema import client_fact, credential, fingerprint
-from refreshd.domain.credential import ClientName, Health, Lane, is_ending
+from refreshd.domain.credential import ClientName, CredentialId, FamilyId, Health, Lane, is_ending
 from refreshd.domain.events import StreamEvent
 from refreshd.domain.grant import Grant
+from refreshd.domain.login import TokenOwned
 from refreshd.domain.policy import LifetimeFrom, RefreshPolicy, refresh_at, relogin_by
 
 CHUNK = 500
@@ -96,6 +97,28 @@ class Importer:
             progress(len(chunk))
         return result
 
+    def take_over(self, connection: Connection, grant: Grant, *, now: datetime) -> FamilyId | TokenOwned:
+        """Store a login that was made just now, whatever stands under its id.
+
+        A provider that hands out the same refresh token again has still made a new login: flags go, the generation goes on.
+        """
+        if owned := self.owned(connection, grant):
+            return owned
+        known = self._known(connection, [grant])
+        existing = known.counters.get(grant.id)
+        row = self._row(grant, existing, frozenset(connection.scalars(select(client_fact.c.client)).all()), now)
+        digest = self._digest(grant)
+        new = digest is not None and digest not in known.owners
+        prints = [{"digest": digest, "credential_id": grant.id, "seen_at": now}] if new else []
+        _put(connection, added=[] if existing else [row], replaced=[row] if existing else [], prints=prints)
+        return FamilyId(row["family"])
+
+    def owned(self, connection: Connection, grant: Grant) -> TokenOwned | None:
+        """Whether this refresh token was ever another credential's."""
+        digest = self._digest(grant)
+        owner = self._known(connection, [grant]).owners.get(digest) if digest else None
+        return None if owner is None or owner == grant.id else TokenOwned(owner=CredentialId(owner))
+
     def _write_chunk(
         self, connection: Connection, chunk: Sequence[Grant], result: Imported, *, replace: bool, now: datetime
     ) -> None:
@@ -114,13 +137,7 @@ class Importer:
             if digest is not None:
                 prints.append({"digest": digest, "credential_id": grant.id, "seen_at": now})
             (replaced if grant.id in known.counters else added).append(row)
-        if added:
-            connection.execute(insert(credential), added)
-        if replaced:
-            rescue.forget(connection, [row["id"] for row in replaced])
-            connection.execute(_REPLACE, [{f"new_{name}": row[name] for name in _REPLACED} for row in replaced])
-        if prints:
-            connection.execute(insert(fingerprint), prints)
+        _put(connection, added=added, replaced=replaced, prints=prints)
         result.added += len(added)
         result.replaced += len(replaced)
         result.unchanged += len(chunk) - len(added) - len(replaced)
@@ -163,6 +180,7 @@ class Importer:
             "unpublished_events": encode_events((*events, StreamEvent.REFRESHED) if dated else events),
             "created_at": now,
             "updated_at": now,
+            "account": grant.account,
         }
 
     def _policy(self, grant: Grant, proven: frozenset[str]) -> RefreshPolicy:
@@ -221,6 +239,22 @@ class Importer:
             result.added += 1
 
 
+def _put(
+    connection: Connection,
+    *,
+    added: Sequence[Mapping[str, Any]],
+    replaced: Sequence[Mapping[str, Any]],
+    prints: Sequence[Mapping[str, Any]],
+) -> None:
+    if added:
+        connection.execute(insert(credential), added)
+    if replaced:
+        rescue.forget(connection, [row["id"] for row in replaced])
+        connection.execute(_REPLACE, [{f"new_{name}": row[name] for name in _REPLACED} for row in replaced])
+    if prints:
+        connection.execute(insert(fingerprint), prints)
+
+
 def _lane(deadline: datetime | None, turn: datetime | None, now: datetime) -> Lane:
     if is_ending(deadline, turn or now):
         return Lane.ENDING
@@ -269,6 +303,7 @@ _NEW_LOGIN = (
     "rotated_at",
     "relogin_by",
     "updated_at",
+    "account",
 )
 
 _REPLACED = ("id", "unpublished_events", *_NEW_LOGIN)

@@ -54,6 +54,7 @@ class View:
 
     id: str
     client: str
+    account: str | None
     status: str
     reason: str | None
     in_doubt: bool
@@ -236,6 +237,7 @@ def _remove(connection: Connection, selection: Selection, now: datetime) -> int:
         "in_doubt": 0,
         "paused": 0,
         "scope": "",
+        "account": None,
         "removed_at": now,
     }
     chosen = select(c.id).where(selection.where)
@@ -264,6 +266,7 @@ def _view(row: RowMapping, proven: frozenset[str]) -> View:
     return View(
         id=row["id"],
         client=row["client"],
+        account=row["account"],
         status=status.value,
         reason=row["reason"],
         in_doubt=bool(row["in_doubt"]),

@@ -149,6 +149,7 @@ rescued_token = Table(
     Column("issued_at", Instant),
     Column("expires_at", Instant),
     Column("rescued_at", Instant, nullable=False),
+    Column("client", String(32)),  # of a login whose account was not checked yet; its family is its own
 )
 Index("ix_rescued_token_credential", rescued_token.c.credential_id)
 

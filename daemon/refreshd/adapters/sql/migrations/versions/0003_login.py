@@ -1,4 +1,4 @@
-"""Whose account a credential is, what providers publish about themselves, and tokens that wait to be revoked."""
+"""Whose account a credential is, logins that wait to be checked, what providers publish, tokens that wait to be revoked."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +10,7 @@ down_revision = "0002"
 def upgrade() -> None:
     op.add_column("credential", sa.Column("account", sa.String(255)))
     op.add_column("store", sa.Column("daemon_key_id", sa.String(16)))
+    op.add_column("rescued_token", sa.Column("client", sa.String(32)))
     op.create_table(
         "provider_metadata",
         sa.Column("issuer", sa.String(512), primary_key=True),

@@ -1,0 +1,1 @@
+"""How a login comes back to this machine: a server on loopback, or a line pasted into the terminal."""
