@@ -6,8 +6,9 @@ a refresh token twice (docs/decisions/0002-transport.md). Here nothing is judged
 
 import ssl
 from collections.abc import AsyncIterator, Callable
-from types import SimpleNamespace, TracebackType
-from typing import Self
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any, Self
 
 import aiohttp
 import httpx
@@ -36,6 +37,10 @@ class Exchange:
         self.sent = True
 
 
+_current: ContextVar[Exchange | None] = ContextVar("_current", default=None)
+"""The exchange that this task is about to send."""
+
+
 class Unsent(Exception):  # noqa: N818 - reads as what it says
     """The guard said no: the connection is dropped before anything is written."""
 
@@ -50,8 +55,6 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        tracing = aiohttp.TraceConfig()
-        tracing.on_request_headers_sent.append(_on_headers)
         self._session = aiohttp.ClientSession(
             connector=TappedConnector(
                 limit=self._limit, ssl=self._verify, keepalive_timeout=IDLE_SECONDS, ttl_dns_cache=30
@@ -60,7 +63,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             auto_decompress=False,
             trust_env=False,  # would also read ~/.netrc into an Authorization header
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
-            trace_configs=[tracing],
+            request_class=_GuardedRequest,
             skip_auto_headers=("User-Agent",),
             max_line_size=MAX_HEAD,
             max_field_size=MAX_HEAD,
@@ -86,6 +89,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             raise RuntimeError("the transport is not open")
         exchange: Exchange = request.extensions["exchange"]
         current_wire.set(exchange.wire)  # this task's own: a request is a task of its own
+        _current.set(exchange)
         response = await self._session.request(
             request.method,
             URL(str(request.url), encoded=True),
@@ -93,7 +97,6 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             data=await request.aread(),
             allow_redirects=False,
             proxy=self._proxy,
-            trace_request_ctx=exchange,
         )
         return httpx.Response(response.status, headers=response.raw_headers, stream=_Body(response), request=request)
 
@@ -115,8 +118,10 @@ class _Body(httpx.AsyncByteStream):
             self._response.close()
 
 
-async def _on_headers(
-    _session: aiohttp.ClientSession, context: SimpleNamespace, _parameters: aiohttp.TraceRequestHeadersSentParams
-) -> None:
-    exchange: Exchange = context.trace_request_ctx
-    exchange.first_byte()
+class _GuardedRequest(aiohttp.ClientRequest):
+    """Asks right before the first byte: the connection stands, and `send` is what writes to it."""
+
+    async def send(self, conn: Any) -> aiohttp.ClientResponse:
+        if (exchange := _current.get()) is not None:
+            exchange.first_byte()
+        return await super().send(conn)

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import quote_plus, urlencode
 
 import httpx
@@ -27,4 +28,10 @@ def form_request(client: Client, url: str, form: Sequence[tuple[str, str]], exch
         case AuthMethod.NONE:
             fields.append(("client_id", client.client_id))
     body = urlencode(fields, errors="surrogatepass").encode("ascii")
-    return httpx.Request("POST", url, headers=headers, content=body, extensions={"exchange": exchange})
+    return httpx.Request("POST", _parsed(url), headers=headers, content=body, extensions={"exchange": exchange})
+
+
+@lru_cache
+def _parsed(url: str) -> httpx.URL:
+    """A client's address is the same each time. Raises `httpx.InvalidURL`."""
+    return httpx.URL(url)
