@@ -1,4 +1,4 @@
-"""The loop that looks for due work once a tick, and at once when a slot or a rate token becomes free."""
+"""The loop that looks for due work once a tick, sooner while much falls due, and when a slot or a rate token becomes free."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -11,6 +11,7 @@ from refreshd.ports.observer import Observer
 from refreshd.ports.store import Capacity, Claims, Store, StoreUnavailable
 from refreshd.service.health import Health
 from refreshd.service.pool import Pool
+from refreshd.service.rhythm import GATHER, Rhythm
 from refreshd.service.rollback_guard import RollbackGuard
 from refreshd.service.throttle import Throttle
 from refreshd.service.timekeeper import Timekeeper
@@ -50,6 +51,8 @@ class Scanner:
         self._event = asyncio.Event()
         self._ticked_at = clock.monotonic()
         self._more: frozenset[ClientName] = frozenset()
+        self._rhythm = Rhythm()
+        self._woken = False
 
     def tick(self) -> None:
         self._ticked_at = self._clock.monotonic()
@@ -58,6 +61,7 @@ class Scanner:
     def wake(self) -> None:
         """A slot is free; worth a look only if the last scan left work behind."""
         if self._more:
+            self._woken = True
             self._event.set()
 
     def stop(self) -> None:
@@ -77,7 +81,7 @@ class Scanner:
             await self._timekeeper.look()
             capacity = self._throttle.capacity()
             if self._blocked():  # an answer waits for a failing store: its row must not be claimed again
-                self._health.scanned(store_answered=False)
+                self._failed()
                 return
             if min(self._pool.free, sum(one.count for one in capacity.values())) <= 0:
                 self._finished(0)
@@ -89,7 +93,7 @@ class Scanner:
             attempts = await self._guard.sift(claims.attempts)
         except StoreUnavailable as exc:
             self._more = frozenset()
-            self._health.scanned(store_answered=False)
+            self._failed()
             self._observer.on_event(StoreFailed(doing="claim", error=str(exc)))
             return
         for attempt in attempts:
@@ -99,7 +103,13 @@ class Scanner:
         self._more = (self._more - asked) | claims.more  # who could not be asked now still waits
         self._finished(len(attempts))
 
+    def _failed(self) -> None:
+        """The tick is soon enough for a store that is in trouble."""
+        self._rhythm = Rhythm()
+        self._health.scanned(store_answered=False)
+
     def _finished(self, claimed: int) -> None:
+        self._rhythm.looked(claimed, now=self._clock.monotonic())
         self._health.scanned(store_answered=True)
         self._observer.on_event(ScanFinished(at=self._clock.now(), claimed=claimed))
 
@@ -112,12 +122,15 @@ class Scanner:
     async def _pause(self) -> None:
         if self._health.draining:
             return
-        wait = self._ticked_at + self._patience - self._clock.monotonic()
+        wait = min(self._ticked_at + self._patience - self._clock.monotonic(), self._rhythm.pause)
         if self._more and self._pool.free:
             wait = min(wait, self._throttle.next_token_in())
         try:
             async with asyncio.timeout(max(0.0, wait)):
                 await self._event.wait()
+            if self._woken:
+                self._woken = False
+                await asyncio.sleep(GATHER)
         except TimeoutError:
             silence = self._clock.monotonic() - self._ticked_at
             if silence >= self._patience:
