@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from functools import cache, lru_cache
 from typing import Any, BinaryIO, cast
 
 import orjson
@@ -48,6 +49,7 @@ _SECRET_TEXT = re.compile(
     r"((?:access_token|refresh_token|client_secret|password|code_verifier|code)\W{1,4}|(?:Bearer|Basic)\s+)[^\s\"'&,}]+",
     re.IGNORECASE,
 )
+_CHECKED = frozenset({"id", "client"})
 _URL_PASSWORD = re.compile(r"(\w+://[^\s/:@]*:)[^\s/]+@")  # up to the last @: a password may hold one
 
 
@@ -57,10 +59,10 @@ def configure_logging(*, format: str, level: str, stream: BinaryIO | None = None
     out = stream or sys.stderr.buffer
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
         _without_locals,
         redact,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer = _console() if format == "console" else _json
     structlog.configure(
@@ -87,10 +89,16 @@ def configure_logging(*, format: str, level: str, stream: BinaryIO | None = None
 
 
 def redact(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """The last processor before the renderer: no value that looks or is named like a secret passes."""
+    """No value that looks or is named like a secret passes; what comes after it adds nothing but level and time."""
     for key, value in entry.items():
         entry[key] = _redacted(key, value)
     return entry
+
+
+class Harmless(str):
+    """Text of our own making, or checked when it came in: ids, dates, names. Not searched for secrets, which costs the most."""
+
+    __slots__ = ()
 
 
 class StructlogObserver:
@@ -107,7 +115,7 @@ class StructlogObserver:
         if level == "none":
             return
         emit = getattr(self._log, level)
-        emit(event.name, **_fields(event))
+        emit(Harmless(event.name), **_fields(event))
 
     def _level(self, event: Event) -> str:
         match event:
@@ -141,11 +149,16 @@ class StructlogObserver:
 
 def _fields(event: Event) -> dict[str, Any]:
     fields: dict[str, Any] = {}
-    for field in dataclasses.fields(event):
-        value = getattr(event, field.name)
+    for name in _names(type(event)):
+        value = getattr(event, name)
         if value not in (None, "", ()):
-            fields[field.name] = _plain(value)
+            fields[name] = Harmless(value) if name in _CHECKED else _plain(value)
     return fields
+
+
+@cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 def _plain(value: object) -> object:
@@ -153,9 +166,9 @@ def _plain(value: object) -> object:
         case timedelta():
             return round(value.total_seconds(), 3)
         case datetime():
-            return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            return Harmless(value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"))
         case Enum():
-            return value.value
+            return Harmless(value.value)
         case tuple() | frozenset():
             return [_plain(item) for item in value]
         case _:
@@ -163,9 +176,11 @@ def _plain(value: object) -> object:
 
 
 def _redacted(key: str, value: object) -> object:
-    if isinstance(value, Secret) or _SECRET_NAME.search(key):
+    if isinstance(value, Secret) or _names_a_secret(key):
         return "***"
     match value:
+        case Harmless():
+            return value
         case str():
             return _clean(value)
         case bytes():
@@ -176,6 +191,11 @@ def _redacted(key: str, value: object) -> object:
             return [_redacted(key, item) for item in value]
         case _:
             return value  # numbers and dates as they are; anything else meets `_clean` in the renderer
+
+
+@lru_cache(maxsize=1024)
+def _names_a_secret(key: str) -> bool:
+    return _SECRET_NAME.search(key) is not None
 
 
 def _clean(value: object) -> str:

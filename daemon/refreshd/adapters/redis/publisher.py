@@ -136,12 +136,12 @@ class RedisPublisher:
         if not snapshots:
             return
         async with self._redis.pipeline(transaction=False) as pipe:
+            scores = {snapshot.id: relogin_score(snapshot) for snapshot in snapshots}
+            if well := [name for name, score in scores.items() if score is None]:
+                pipe.zrem(self._keys.relogin, *well)
+            if needed := {str(name): score for name, score in scores.items() if score is not None}:
+                pipe.zadd(self._keys.relogin, needed)
             for snapshot in snapshots:
-                score = relogin_score(snapshot)
-                if score is None:
-                    pipe.zrem(self._keys.relogin, snapshot.id)
-                else:
-                    pipe.zadd(self._keys.relogin, {snapshot.id: score})
                 for kind in snapshot.events:
                     fields = cast("Any", event_fields(snapshot, kind))
                     pipe.xadd(self._keys.events, fields, maxlen=EVENTS_CAP, approximate=True)
