@@ -149,7 +149,7 @@ class StructlogObserver:
 
 def _fields(event: Event) -> dict[str, Any]:
     fields: dict[str, Any] = {}
-    for name in _names(type(event)):
+    for name in _names(type(event)):  # type: ignore[arg-type]  # mypy finds a union of types unhashable
         value = getattr(event, name)
         if value not in (None, "", ()):
             fields[name] = Harmless(value) if name in _CHECKED else _plain(value)
