@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from refreshd.adapters.oauth.connections import Connections
-from refreshd.adapters.oauth.discovery import HttpxDiscovery
+from refreshd.adapters.oauth.discovery import HttpDiscovery
 from refreshd.domain.outcome import Deferred, Misconfigured
 from refreshd.ports.discovery import Discovered
 from tests.components.oidc_server import OidcServer
@@ -20,7 +20,7 @@ from tests.integration.test_token_endpoint import SHORT, client_of
 async def fetch(issuer: str, *, ca_file: str | None = None) -> Discovered | Deferred | Misconfigured:
     client = client_of("", ca_file=ca_file)
     async with Connections([client], limit=2, user_agent="refreshd/0") as connections:
-        return await HttpxDiscovery(connections, timeout=SHORT).fetch(client, issuer)
+        return await HttpDiscovery(connections, timeout=SHORT).fetch(client, issuer)
 
 
 def origin(server: RawServer) -> str:

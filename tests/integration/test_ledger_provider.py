@@ -17,7 +17,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from refreshd.adapters.oauth.connections import Connections
-from refreshd.adapters.oauth.token_endpoint import HttpxTokenEndpoint
+from refreshd.adapters.oauth.token_endpoint import HttpTokenEndpoint
 from refreshd.adapters.system_clock import SystemClock
 from refreshd.demo import storms
 from refreshd.demo.faults import (
@@ -69,7 +69,7 @@ async def ask(client: Client, token: str, *, deadline: timedelta | None = None) 
     """One refresh by the client that ships."""
     asked = client if deadline is None else _hurried(client, deadline)
     async with Connections([asked], limit=4, user_agent="refreshd/0") as connections:
-        endpoint = HttpxTokenEndpoint(connections, clock=SystemClock())
+        endpoint = HttpTokenEndpoint(connections, clock=SystemClock())
         return await endpoint.refresh(asked, Secret(token), "offline read", may_send=lambda: True)
 
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from refreshd.adapters.oauth.connections import Connections
-from refreshd.adapters.oauth.token_endpoint import HttpxTokenEndpoint
-from refreshd.adapters.oauth.userinfo import HttpxUserinfo
+from refreshd.adapters.oauth.token_endpoint import HttpTokenEndpoint
+from refreshd.adapters.oauth.userinfo import HttpUserinfo
 from refreshd.adapters.system_clock import SystemClock
 from refreshd.domain.authorization import AuthorizationCode
 from refreshd.domain.client import AuthMethod, Client
@@ -38,13 +38,13 @@ def client_of(url: str, *, secret: str | None = None) -> Client:
 
 async def redeem(client: Client, *, allow: bool = True) -> Outcome:
     async with Connections([client], limit=1, user_agent="refreshd/0") as connections:
-        return await HttpxTokenEndpoint(connections, clock=SystemClock()).redeem(client, CODE, may_send=lambda: allow)
+        return await HttpTokenEndpoint(connections, clock=SystemClock()).redeem(client, CODE, may_send=lambda: allow)
 
 
 async def whose(url: str, token: str = "the-access-token") -> Account | Unknown:
     client = client_of("http://127.0.0.1:1/token")
     async with Connections([client], limit=1, user_agent="refreshd/0") as connections:
-        return await HttpxUserinfo(connections).account(client, url, Secret(token))
+        return await HttpUserinfo(connections).account(client, url, Secret(token))
 
 
 class TestTheCode:

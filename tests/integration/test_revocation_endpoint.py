@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from refreshd.adapters.oauth.connections import Connections
-from refreshd.adapters.oauth.revocation import HttpxRevocationEndpoint
-from refreshd.adapters.oauth.token_endpoint import HttpxTokenEndpoint
+from refreshd.adapters.oauth.revocation import HttpRevocationEndpoint
+from refreshd.adapters.oauth.token_endpoint import HttpTokenEndpoint
 from refreshd.adapters.system_clock import SystemClock
 from refreshd.domain.client import AuthMethod, Client
 from refreshd.domain.credential import ClientName
@@ -48,7 +48,7 @@ async def connected(client: Client) -> AsyncIterator[Connections]:
 
 async def revoke(client: Client, token: Secret = TOKEN) -> RevocationOutcome:
     async with connected(client) as connections:
-        return await HttpxRevocationEndpoint(connections, clock=SystemClock()).revoke(client, token)
+        return await HttpRevocationEndpoint(connections, clock=SystemClock()).revoke(client, token)
 
 
 @pytest.mark.parametrize("method", list(AuthMethod))
@@ -58,8 +58,8 @@ async def test_the_token_is_really_dead_afterwards(oidc: OidcServer, method: Aut
     (minted,) = oidc.mint(client.client_id)
     token = Secret(minted.refresh_token)
     async with connected(client) as connections:
-        assert Revoked() == await HttpxRevocationEndpoint(connections, clock=SystemClock()).revoke(client, token)
-        tokens = HttpxTokenEndpoint(connections, clock=SystemClock())
+        assert Revoked() == await HttpRevocationEndpoint(connections, clock=SystemClock()).revoke(client, token)
+        tokens = HttpTokenEndpoint(connections, clock=SystemClock())
         outcome = await tokens.refresh(client, token, "", may_send=lambda: True)
     assert isinstance(outcome, Rejected)
     assert "invalid_grant" == outcome.code
@@ -71,11 +71,11 @@ async def test_a_rotated_successor_dies_alone(oidc: OidcServer) -> None:
     client = client_of(oidc, AuthMethod.BASIC)
     mine, other = oidc.mint("conf", 2)
     async with connected(client) as connections:
-        tokens = HttpxTokenEndpoint(connections, clock=SystemClock())
+        tokens = HttpTokenEndpoint(connections, clock=SystemClock())
         fresh = await tokens.refresh(client, Secret(mine.refresh_token), "", may_send=lambda: True)
         assert isinstance(fresh, Refreshed)
         assert fresh.refresh_token is not None
-        endpoint = HttpxRevocationEndpoint(connections, clock=SystemClock())
+        endpoint = HttpRevocationEndpoint(connections, clock=SystemClock())
         assert Revoked() == await endpoint.revoke(client, fresh.refresh_token)
     ledger = oidc.ledger()
     assert (False, True) == (ledger[mine.grant_id].alive, ledger[other.grant_id].alive)

@@ -16,7 +16,7 @@ from urllib.parse import unquote_plus
 import pytest
 
 from refreshd.adapters.oauth.connections import Connections
-from refreshd.adapters.oauth.token_endpoint import HttpxTokenEndpoint
+from refreshd.adapters.oauth.token_endpoint import HttpTokenEndpoint
 from refreshd.adapters.system_clock import SystemClock
 from refreshd.domain.client import AuthMethod, Client, ClientIdIn
 from refreshd.domain.credential import ClientName
@@ -58,9 +58,9 @@ def conf(oidc: OidcServer, secret: str = SECRETS["conf"], **fields: Any) -> Clie
 
 
 @asynccontextmanager
-async def opened(client: Client, *, limit: int = 4) -> AsyncIterator[HttpxTokenEndpoint]:
+async def opened(client: Client, *, limit: int = 4) -> AsyncIterator[HttpTokenEndpoint]:
     async with Connections([client], limit=limit, user_agent="refreshd/0") as connections:
-        yield HttpxTokenEndpoint(connections, clock=SystemClock())
+        yield HttpTokenEndpoint(connections, clock=SystemClock())
 
 
 async def ask(client: Client, token: str = TOKEN, scope: str = "", *, allow: bool = True) -> Outcome:

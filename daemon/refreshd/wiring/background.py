@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from refreshd.adapters.oauth.connections import Connections
-from refreshd.adapters.oauth.revocation import HttpxRevocationEndpoint
+from refreshd.adapters.oauth.revocation import HttpRevocationEndpoint
 from refreshd.adapters.observers import Observers
 from refreshd.adapters.sql.resealing import SqlSealedRows
 from refreshd.adapters.sql.revocations import SqlRevocations
@@ -49,7 +49,7 @@ def background(
             lambda: services.refresher.clients,
             limits,
             revocations=SqlRevocations(store.threads, opened.codec),
-            endpoint=HttpxRevocationEndpoint(connections, clock=clock),
+            endpoint=HttpRevocationEndpoint(connections, clock=clock),
             observer=observer,
             clock=clock,
             draw=draw,

@@ -11,8 +11,8 @@ from refreshd.adapters.apscheduler_ticker import ApschedulerTicker
 from refreshd.adapters.fail_points import fail_points
 from refreshd.adapters.http.server import HttpServer
 from refreshd.adapters.oauth.connections import Connections
-from refreshd.adapters.oauth.discovery import HttpxDiscovery
-from refreshd.adapters.oauth.token_endpoint import HttpxTokenEndpoint
+from refreshd.adapters.oauth.discovery import HttpDiscovery
+from refreshd.adapters.oauth.token_endpoint import HttpTokenEndpoint
 from refreshd.adapters.observers import Observers
 from refreshd.adapters.prometheus_observer import PrometheusObserver
 from refreshd.adapters.redis.publisher import RedisPublisher
@@ -87,13 +87,13 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
         services = assemble(
             Ports(
                 store=store,
-                endpoint=HttpxTokenEndpoint(connections, clock=clock),
+                endpoint=HttpTokenEndpoint(connections, clock=clock),
                 publisher=publisher,
                 observer=observer,
                 clock=clock,
                 draw=draw,
                 reached=reached,
-                discovery=HttpxDiscovery(connections),
+                discovery=HttpDiscovery(connections),
             ),
             registered,
             limits,

@@ -8,7 +8,7 @@ from functools import partial
 
 from refreshd import __version__
 from refreshd.adapters.oauth.connections import Connections
-from refreshd.adapters.oauth.discovery import HttpxDiscovery
+from refreshd.adapters.oauth.discovery import HttpDiscovery
 from refreshd.adapters.sql import provider_metadata
 from refreshd.adapters.system_clock import SystemClock
 from refreshd.config.settings import Settings
@@ -107,7 +107,7 @@ async def ask(settings: Settings, name: str, issuer: str) -> Discovered | Deferr
     """The provider itself, over connections of this client's own."""
     client = registrations(settings)[ClientName(name)].client
     async with connections_of(client) as connections:
-        return await HttpxDiscovery(connections).fetch(client, issuer)
+        return await HttpDiscovery(connections).fetch(client, issuer)
 
 
 def connections_of(*clients: Client) -> AbstractAsyncContextManager[Connections]:

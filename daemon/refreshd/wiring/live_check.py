@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from secrets import token_hex
 
 from refreshd.adapters.oauth.connections import Connections
-from refreshd.adapters.oauth.discovery import HttpxDiscovery
-from refreshd.adapters.oauth.id_probe import HttpxIdProbe
-from refreshd.adapters.oauth.token_endpoint import HttpxTokenEndpoint
+from refreshd.adapters.oauth.discovery import HttpDiscovery
+from refreshd.adapters.oauth.id_probe import HttpIdProbe
+from refreshd.adapters.oauth.token_endpoint import HttpTokenEndpoint
 from refreshd.adapters.system_clock import SystemClock
 from refreshd.config.settings import Settings
 from refreshd.domain.credential import ClientName
@@ -34,7 +34,7 @@ async def _check(settings: Settings, name: ClientName, connections: Connections)
     one = resolved_by(settings, name, None)
     client, issuer = one.registration.client, one.endpoints.issuer
     if issuer is not None:
-        found = await HttpxDiscovery(connections).fetch(client, issuer)
+        found = await HttpDiscovery(connections).fetch(client, issuer)
         if not isinstance(found, Discovered):
             return judge_discovery(client, issuer, found)
         try:
@@ -42,8 +42,8 @@ async def _check(settings: Settings, name: ClientName, connections: Connections)
         except MetadataRefused as exc:
             return judge_discovery(client, issuer, Misconfigured(code="metadata_refused", detail=str(exc)))
     live = LiveCheck(
-        endpoint=HttpxTokenEndpoint(connections, clock=SystemClock()),
-        ids=HttpxIdProbe(connections),
+        endpoint=HttpTokenEndpoint(connections, clock=SystemClock()),
+        ids=HttpIdProbe(connections),
         make_up=lambda: f"{MADE_UP}-{token_hex(16)}",
     )
     discovered = "token_endpoint" not in settings.clients[name].provider_profile.model_fields_set

@@ -10,8 +10,8 @@ from refreshd import __version__
 from refreshd.adapters.callback.pasted import PastedRedirects
 from refreshd.adapters.callback.server import CallbackServer
 from refreshd.adapters.oauth.connections import Connections
-from refreshd.adapters.oauth.token_endpoint import HttpxTokenEndpoint
-from refreshd.adapters.oauth.userinfo import HttpxUserinfo
+from refreshd.adapters.oauth.token_endpoint import HttpTokenEndpoint
+from refreshd.adapters.oauth.userinfo import HttpUserinfo
 from refreshd.adapters.sql.logins import SqlLogins
 from refreshd.adapters.sql.thread import StoreThread
 from refreshd.adapters.system_clock import SystemClock
@@ -72,13 +72,13 @@ async def ready_login(
         person = RightPerson(
             _identification(settings, opened, plan, resolved.endpoints),
             logins=logins,
-            userinfo=HttpxUserinfo(connections),
+            userinfo=HttpUserinfo(connections),
             clock=clock,
             on_store_failure=on_store_failure,
         )
         login = Login(
             logins=logins,
-            endpoint=HttpxTokenEndpoint(connections, clock=clock),
+            endpoint=HttpTokenEndpoint(connections, clock=clock),
             person=person,
             clock=clock,
             random=os.urandom,

@@ -4,8 +4,8 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 
-from refreshd.adapters.oauth.connections import Received
 from refreshd.adapters.oauth.token_endpoint import without_secrets
+from refreshd.adapters.oauth.transport import Received
 from refreshd.adapters.sql.rows import RowCodec
 from refreshd.domain.client import AuthMethod, Client
 from refreshd.domain.credential import AttemptId, ClientName, Credential

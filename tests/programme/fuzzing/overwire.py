@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from refreshd.adapters.oauth.connections import Connections
-from refreshd.adapters.oauth.token_endpoint import HttpxTokenEndpoint
+from refreshd.adapters.oauth.token_endpoint import HttpTokenEndpoint
 from refreshd.domain.credential import ClientName
 from refreshd.domain.outcome import Outcome, Refreshed
 from refreshd.domain.secret import Secret
@@ -68,7 +68,7 @@ class Wire:
         connections = await self._stack.enter_async_context(
             Connections([client, replace(client, name=_LATE)], limit=ROWS, user_agent="fuzz")
         )
-        self._endpoint = HttpxTokenEndpoint(connections, clock=FakeClock(NOW))
+        self._endpoint = HttpTokenEndpoint(connections, clock=FakeClock(NOW))
         asyncio.get_running_loop().set_exception_handler(self._complain)
         return self
 

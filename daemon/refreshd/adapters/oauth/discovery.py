@@ -4,11 +4,9 @@ import asyncio
 from datetime import timedelta
 from http import HTTPStatus
 
-import httpx
-
-from refreshd.adapters.oauth.aiohttp_transport import Exchange
-from refreshd.adapters.oauth.connections import Connections, Received
+from refreshd.adapters.oauth.connections import Connections
 from refreshd.adapters.oauth.failures import FAULTS, name_of, unsent
+from refreshd.adapters.oauth.transport import Received, Request
 from refreshd.domain.client import Client
 from refreshd.domain.metadata import MetadataRefused, NotMetadata, read_metadata, well_known
 from refreshd.domain.outcome import Deferred, Misconfigured
@@ -18,7 +16,7 @@ TIMEOUT = timedelta(seconds=10)
 _LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
 
-class HttpxDiscovery:
+class HttpDiscovery:
     """`connections` must know every client that is asked for. `timeout` is for both places together."""
 
     def __init__(self, connections: Connections, *, timeout: timedelta = TIMEOUT) -> None:
@@ -40,12 +38,11 @@ class HttpxDiscovery:
 
     async def _look(self, client: Client, place: str, issuer: str) -> Discovered | Deferred | Misconfigured | str:
         """What stands at one place; a text: no metadata, and why that is known."""
-        exchange, received = Exchange(lambda: True), Received()
+        request, received = Request(method="GET", url=place), Received()
         try:
-            request = httpx.Request("GET", place, extensions={"exchange": exchange})
             await self._connections.fetch(client.name, request, received)
         except FAULTS as exc:
-            return Deferred(code=name_of(exc), detail=f"{place}: {exc}") if exchange.sent else unsent(exc)
+            return Deferred(code=name_of(exc), detail=f"{place}: {exc}") if request.exchange.sent else unsent(exc)
         status = received.status
         if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return Deferred(code=f"http_{status}", detail=f"{place} answered {status}")

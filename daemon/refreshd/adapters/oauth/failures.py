@@ -5,12 +5,11 @@ import ssl
 from http import HTTPStatus
 
 import aiohttp
-import httpx
 
 from refreshd.domain.outcome import Deferred, Misconfigured
 
-_BAD_ADDRESS = (aiohttp.InvalidURL, httpx.InvalidURL, ValueError)
-FAULTS = (aiohttp.ClientError, httpx.HTTPError, OSError, *_BAD_ADDRESS)
+_BAD_ADDRESS = (aiohttp.InvalidURL, ValueError)
+FAULTS = (aiohttp.ClientError, OSError, *_BAD_ADDRESS)
 """Everything that sending a request and reading its answer may raise, beside the deadline."""
 
 

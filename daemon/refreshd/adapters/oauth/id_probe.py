@@ -3,11 +3,9 @@
 import asyncio
 from urllib.parse import urlencode, urlsplit
 
-import httpx
-
-from refreshd.adapters.oauth.aiohttp_transport import Exchange
-from refreshd.adapters.oauth.connections import Connections, Received
+from refreshd.adapters.oauth.connections import Connections
 from refreshd.adapters.oauth.failures import FAULTS
+from refreshd.adapters.oauth.transport import Received, Request
 from refreshd.domain.client import Client
 from refreshd.domain.live_check import Reaction
 
@@ -17,7 +15,7 @@ _CHALLENGE = (
 )
 
 
-class HttpxIdProbe:
+class HttpIdProbe:
     """`connections` must know every client that is asked for."""
 
     def __init__(self, connections: Connections) -> None:
@@ -37,8 +35,7 @@ class HttpxIdProbe:
         received = Received()
         try:
             async with asyncio.timeout(client.request_timeout.total_seconds()):
-                request = httpx.Request("GET", url, extensions={"exchange": Exchange(lambda: True)})
-                await self._connections.fetch(client.name, request, received)
+                await self._connections.fetch(client.name, Request(method="GET", url=url), received)
         except (TimeoutError, *FAULTS):
             return None
         where = urlsplit(received.headers.get("location", ""))

@@ -2,16 +2,13 @@
 
 import base64
 from collections.abc import Sequence
-from functools import lru_cache
 from urllib.parse import quote_plus, urlencode
 
-import httpx
-
-from refreshd.adapters.oauth.aiohttp_transport import Exchange
+from refreshd.adapters.oauth.transport import Exchange, Request
 from refreshd.domain.client import AuthMethod, Client, ClientIdIn
 
 
-def form_request(client: Client, url: str, form: Sequence[tuple[str, str]], exchange: Exchange) -> httpx.Request:
+def form_request(client: Client, url: str, form: Sequence[tuple[str, str]], exchange: Exchange) -> Request:
     """A POST of `form` as this client."""
     fields = list(form)
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -28,10 +25,4 @@ def form_request(client: Client, url: str, form: Sequence[tuple[str, str]], exch
         case AuthMethod.NONE:
             fields.append(("client_id", client.client_id))
     body = urlencode(fields, errors="surrogatepass").encode("ascii")
-    return httpx.Request("POST", _parsed(url), headers=headers, content=body, extensions={"exchange": exchange})
-
-
-@lru_cache
-def _parsed(url: str) -> httpx.URL:
-    """A client's address is the same each time. Raises `httpx.InvalidURL`."""
-    return httpx.URL(url)
+    return Request(method="POST", url=url, headers=headers, body=body, exchange=exchange)

@@ -4,23 +4,22 @@ import asyncio
 import ssl
 
 import aiohttp
-import httpx
 
-from refreshd.adapters.oauth.aiohttp_transport import Exchange
-from refreshd.adapters.oauth.connections import Connections, Received
+from refreshd.adapters.oauth.connections import Connections
 from refreshd.adapters.oauth.requests import form_request
 from refreshd.adapters.oauth.scrubbing import scrubbed
+from refreshd.adapters.oauth.transport import Exchange, Received
 from refreshd.domain.client import Client
 from refreshd.domain.revocation import NotRevocable, NotRevokedYet, RevocationOutcome, Revoked, read_revocation_answer
 from refreshd.domain.secret import Secret
 from refreshd.domain.token_response import Answer
 from refreshd.ports.clock import Clock
 
-_FAULTS = (aiohttp.ClientError, httpx.HTTPError, OSError)
-_BAD_ADDRESS = (aiohttp.InvalidURL, httpx.InvalidURL, ValueError)
+_FAULTS = (aiohttp.ClientError, OSError)
+_BAD_ADDRESS = (aiohttp.InvalidURL, ValueError)
 
 
-class HttpxRevocationEndpoint:
+class HttpRevocationEndpoint:
     """`connections` must know every client that is asked for."""
 
     def __init__(self, connections: Connections, *, clock: Clock) -> None:
@@ -34,7 +33,7 @@ class HttpxRevocationEndpoint:
         received = Received()
         try:
             async with asyncio.timeout(client.request_timeout.total_seconds()):
-                request = form_request(client, client.revocation_endpoint, form, Exchange(lambda: True))
+                request = form_request(client, client.revocation_endpoint, form, Exchange())
                 await self._connections.fetch(client.name, request, received)
         except TimeoutError:
             return NotRevokedYet(code="deadline")

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from refreshd.adapters.oauth.aiohttp_transport import Exchange, Unsent
-from refreshd.adapters.oauth.connections import Connections, Received
+from refreshd.adapters.oauth.connections import Connections
 from refreshd.adapters.oauth.failures import FAULTS, name_of, unsent
 from refreshd.adapters.oauth.requests import form_request
 from refreshd.adapters.oauth.scrubbing import scrubbed
+from refreshd.adapters.oauth.transport import Exchange, Received, Unsent
 from refreshd.domain.authorization import AuthorizationCode
 from refreshd.domain.client import Client
 from refreshd.domain.outcome import Deferred, Outcome, Phase, Refreshed, Uncertain
@@ -18,7 +18,7 @@ from refreshd.ports.clock import Clock
 from refreshd.ports.token_endpoint import NotSent
 
 
-class HttpxTokenEndpoint:
+class HttpTokenEndpoint:
     """`connections` must know every client that is asked for."""
 
     def __init__(self, connections: Connections, *, clock: Clock) -> None:

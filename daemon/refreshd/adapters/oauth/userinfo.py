@@ -2,12 +2,11 @@
 
 import asyncio
 import json
+from http import HTTPStatus
 
-import httpx
-
-from refreshd.adapters.oauth.aiohttp_transport import Exchange
-from refreshd.adapters.oauth.connections import Connections, Received
+from refreshd.adapters.oauth.connections import Connections
 from refreshd.adapters.oauth.failures import FAULTS, name_of
+from refreshd.adapters.oauth.transport import Received, Request
 from refreshd.domain.client import Client
 from refreshd.domain.login import Account, Unknown
 from refreshd.domain.secret import Secret
@@ -17,7 +16,7 @@ _LONGEST = 255
 _FIELDS = ("sub", "id")
 
 
-class HttpxUserinfo:
+class HttpUserinfo:
     """`connections` must know every client that is asked for."""
 
     def __init__(self, connections: Connections) -> None:
@@ -25,12 +24,8 @@ class HttpxUserinfo:
 
     async def account(self, client: Client, endpoint: str, access_token: Secret) -> Account | Unknown:
         received = Received()
-        request = httpx.Request(
-            "GET",
-            endpoint,
-            headers={"Authorization": f"Bearer {access_token.reveal()}"},
-            extensions={"exchange": Exchange(lambda: True)},
-        )
+        headers = {"Authorization": f"Bearer {access_token.reveal()}"}
+        request = Request(method="GET", url=endpoint, headers=headers)
         try:
             async with asyncio.timeout(_SECONDS):
                 await self._connections.fetch(client.name, request, received)
@@ -42,7 +37,7 @@ class HttpxUserinfo:
 
 
 def _read(received: Received) -> Account | Unknown:
-    if received.status != httpx.codes.OK:
+    if received.status != HTTPStatus.OK:
         return Unknown(reason=f"the userinfo endpoint answered {received.status}")
     try:
         fields = None if received.oversized else json.loads(received.decoded())
