@@ -60,6 +60,10 @@ class Scanner:
         if self._more:
             self._event.set()
 
+    def look(self) -> None:
+        """Something became due ahead of the schedule."""
+        self._event.set()
+
     def stop(self) -> None:
         """Let `run` end after the round it is in: a claim under way is carried through, so that nothing is left open."""
         self._event.set()

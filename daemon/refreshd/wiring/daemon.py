@@ -15,6 +15,7 @@ from refreshd.adapters.oauth.token_endpoint import HttpxTokenEndpoint
 from refreshd.adapters.observers import Observers
 from refreshd.adapters.prometheus_observer import PrometheusObserver
 from refreshd.adapters.redis.publisher import RedisPublisher
+from refreshd.adapters.redis.requests import RedisRequests
 from refreshd.adapters.sql.identity import StoreIdentity
 from refreshd.adapters.sql.store import SqlStore
 from refreshd.adapters.structlog_observer import StructlogObserver
@@ -24,6 +25,7 @@ from refreshd.config.settings import Settings
 from refreshd.domain.credential import ClientName
 from refreshd.domain.events import DaemonReady, DaemonStarted, DoubtsFound
 from refreshd.domain.policy import LifetimeFrom
+from refreshd.domain.requests import RequestLimits
 from refreshd.domain.secret import Secret
 from refreshd.ports.clock import Clock
 from refreshd.service.refresher import Registration
@@ -70,6 +72,11 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
                 },
             )
         )
+        requests = await stack.enter_async_context(
+            RedisRequests(
+                Secret(settings.redis.url), prefix=settings.redis.key_prefix, store_id=opened.identity.store_id
+            )
+        )
         connections = await stack.enter_async_context(
             Connections(
                 [one.client for one in registered.values()],
@@ -83,6 +90,7 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
                 store=store,
                 endpoint=HttpxTokenEndpoint(connections, clock=clock),
                 publisher=publisher,
+                requests=requests,
                 observer=observer,
                 clock=clock,
                 draw=draw,
@@ -95,6 +103,10 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
                 drain_timeout=scheduler.drain_timeout,
                 concurrency=scheduler.concurrency,
                 store_id=opened.identity.store_id,
+                request_limits=RequestLimits(
+                    per_credential=settings.requests.min_interval,
+                    in_all=timedelta(seconds=1 / settings.requests.max_rate),
+                ),
             ),
             on_missed_tick=ticker.rearm,
         )

@@ -6,10 +6,12 @@ from datetime import timedelta
 
 from refreshd.domain.client import Limits
 from refreshd.domain.credential import ClientName
+from refreshd.domain.requests import RequestLimits
 from refreshd.domain.steps import Reached, unobserved
 from refreshd.ports.clock import Clock
 from refreshd.ports.observer import Observer
 from refreshd.ports.publisher import Publisher
+from refreshd.ports.requests import Requests
 from refreshd.ports.store import Store
 from refreshd.ports.token_endpoint import TokenEndpoint
 from refreshd.service.grant_judge import GrantJudge
@@ -18,6 +20,7 @@ from refreshd.service.housekeeping import Housekeeping
 from refreshd.service.pool import Pool
 from refreshd.service.publication import Publication
 from refreshd.service.refresher import Refresher, Registration
+from refreshd.service.requests import RequestDesk
 from refreshd.service.rollback_guard import RollbackGuard
 from refreshd.service.scanner import Scanner
 from refreshd.service.supervisor import Supervisor
@@ -33,6 +36,7 @@ class Ports:
     store: Store
     endpoint: TokenEndpoint
     publisher: Publisher
+    requests: Requests
     observer: Observer
     clock: Clock
     draw: Callable[[], float]
@@ -47,6 +51,7 @@ class Measures:
     drain_timeout: timedelta
     concurrency: int
     store_id: str
+    request_limits: RequestLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +65,7 @@ class Services:
     pool: Pool
     scanner: Scanner
     housekeeping: Housekeeping
+    requests: RequestDesk
     timekeeper: Timekeeper
     supervisor: Supervisor
 
@@ -137,10 +143,19 @@ def assemble(
         loads={name: (load_of(one.policy), limits[name].max_rate) for name, one in registered.items()},
         on_change=publication.wake,
     )
+    requests = RequestDesk(
+        requests=ports.requests,
+        store=store,
+        observer=observer,
+        clock=clock,
+        limits=measures.request_limits,
+        on_taken=scanner.look,
+    )
     supervisor = Supervisor(
         scanner=scanner,
         publication=publication,
         housekeeping=housekeeping,
+        requests=requests,
         pool=pool,
         refresher=refresher,
         health=health,
@@ -155,6 +170,7 @@ def assemble(
         pool=pool,
         scanner=scanner,
         housekeeping=housekeeping,
+        requests=requests,
         timekeeper=timekeeper,
         supervisor=supervisor,
     )

@@ -54,6 +54,7 @@ from refreshd.domain.events.daemon import (
     TaskCrashed,
     TickMissed,
 )
+from refreshd.domain.events.requests import RefreshRequested, RequestsLost
 
 Event = (
     CredentialRefreshed
@@ -71,6 +72,8 @@ Event = (
     | RescuedTokenAdopted
     | EarlierLoginDropped
     | AttemptReleased
+    | RefreshRequested
+    | RequestsLost
     | RequestFinished
     | InFlightChanged
     | ClientSuspended
@@ -131,12 +134,14 @@ __all__ = [
     "RefreshDeferred",
     "RefreshMisconfigured",
     "RefreshRejected",
+    "RefreshRequested",
     "RefreshTokenOnly",
     "RefreshUncertain",
     "ReloginRequired",
     "ReloginSoon",
     "RepublishStarted",
     "RequestFinished",
+    "RequestsLost",
     "RescuedTokenAdopted",
     "ResponsesUnpersisted",
     "RevisionAhead",
