@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Generator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -98,7 +98,10 @@ class TokenReader:
                 return result
 
     def _look(self, credential_id: str, not_before: float) -> Entry:
-        """A look not older than that. Threads that want one at the same time share it, and its error."""
+        """A look not older than that. Threads that want one at the same time share it, and its error.
+
+        One that began too early for us is waited for all the same, so that all who wait then share the next.
+        """
         while True:
             with self._lock:
                 entry = self._memory.entries.get(credential_id)
@@ -110,22 +113,22 @@ class TokenReader:
                     flight = self._flights[credential_id] = _Flight(clock.seconds())
             if ours:
                 return self._fly(credential_id, flight)
-            if flight.began_at >= not_before:
+            wait([flight.landed])
+            if flight.began_at >= not_before and not flight.landed.cancelled():
                 return flight.landed.result()
-            flight.landed.exception()  # it began too early for us; its error is not ours either
 
     def _fly(self, credential_id: str, flight: "_Flight") -> Entry:
         try:
             entry = self._read(credential_id, flight.began_at)
-        except BaseException as exc:
-            with self._lock:
-                del self._flights[credential_id]
+            self._memory.keep(credential_id, entry)
+            flight.landed.set_result(entry)
+        except Exception as exc:
             flight.landed.set_exception(exc)
             raise
-        with self._lock:
-            self._memory.keep(credential_id, entry)
-            del self._flights[credential_id]
-        flight.landed.set_result(entry)
+        finally:
+            with self._lock:
+                del self._flights[credential_id]
+            flight.landed.cancel()  # does nothing but after an interrupt, which is this thread's alone: the others look themselves
         return entry
 
     def _read(self, credential_id: str, read_at: float) -> Entry:

@@ -5,9 +5,9 @@ generation is another one, or the limit of the credential holds.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from refreshd.domain.events import RefreshRequested, RequestsLost, StoreFailed
 from refreshd.domain.requests import RefreshRequest, RequestLimits, Verdict, decide
@@ -81,11 +81,11 @@ class RequestDesk:
                 malformed.append(entry)
                 continue
             self._since.setdefault(entry.request, self._clock.monotonic())
-            self._waiting.setdefault(entry.request, {})[entry.key] = (
-                entry  # one that we hold for long is given out again
-            )
+            same = self._waiting.setdefault(entry.request, {})
+            same[entry.key] = entry  # by its key: one that is held for long is given out again
         if malformed:
-            await self._end(malformed, {Verdict.MALFORMED: len(malformed)})
+            self._tell(Verdict.MALFORMED, len(malformed))
+            await self._requests.strike(malformed)
 
     async def _judge(self) -> bool:
         """Whether one was taken, so that what is left is to be looked at anew."""
@@ -93,30 +93,33 @@ class RequestDesk:
         standings = await self._store.standings({one.id for one in self._waiting})
         waited = {one: timedelta(seconds=seconds - self._since[one]) for one in self._waiting}
         decision = decide(waited, standings, self._limits, now=now)
+        ended: list[Entry] = []
         for request, verdict in decision.verdicts.items():
             entries = self._forget(request)
-            await self._end(entries, {verdict: len(entries)}, request)
-        if decision.take is None:
+            self._tell(verdict, len(entries), request)
+            ended += entries
+        await self._requests.strike(ended)
+        return decision.take is not None and await self._take(decision.take, now)
+
+    async def _take(self, request: RefreshRequest, now: datetime) -> bool:
+        """One of its entries has caused the refresh, the others came too often."""
+        if not await self._store.take_request(request, limits=self._limits, now=now):
             return False
-        taken = await self._store.take_request(decision.take, limits=self._limits, now=now)
-        if taken:
-            self._on_taken()
-            entries = self._forget(decision.take)
-            counts = {Verdict.ACCEPTED: 1, Verdict.LIMITED: len(entries) - 1}
-            await self._end(entries, counts, decision.take)
-        return taken
+        self._on_taken()
+        entries = self._forget(request)
+        self._tell(Verdict.ACCEPTED, 1, request)
+        self._tell(Verdict.LIMITED, len(entries) - 1, request)
+        await self._requests.strike(entries)
+        return True
 
     def _forget(self, request: RefreshRequest) -> list[Entry]:
         del self._since[request]
         return list(self._waiting.pop(request).values())
 
-    async def _end(
-        self, entries: Sequence[Entry], verdicts: Mapping[Verdict, int], request: RefreshRequest | None = None
-    ) -> None:
-        for verdict, count in verdicts.items():
-            event = RefreshRequested(verdict=verdict, count=count)
-            if request is not None:
-                event = replace(event, id=request.id, generation=request.generation)
-            if count:
-                self._observer.on_event(event)
-        await self._requests.strike(entries)
+    def _tell(self, verdict: Verdict, count: int, request: RefreshRequest | None = None) -> None:
+        if not count:
+            return
+        event = RefreshRequested(verdict=verdict, count=count)
+        if request is not None:
+            event = replace(event, id=request.id, generation=request.generation)
+        self._observer.on_event(event)

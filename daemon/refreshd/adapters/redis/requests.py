@@ -92,7 +92,8 @@ class RedisRequests:
         """What a dead replica had taken."""
         idle = LEFT_AFTER // timedelta(milliseconds=1)
         answer = await self._redis.xautoclaim(self._keys.requests, GROUP, CONSUMER, idle, count=BATCH)
-        return cast("Found", answer[1])
+        entries = cast("list[tuple[str | None, dict[str, str] | None]]", answer[1])
+        return [(key, fields) for key, fields in entries if key is not None]  # Redis 6.2 tells of deleted ones so
 
     async def _new(self, wait: timedelta) -> Found:
         """What nobody has taken. A server that does not block, as the demo's, must not make us spin."""
