@@ -68,14 +68,23 @@ async def test_a_thousand_requests_cause_one_refresh(house: House) -> None:
 async def test_the_scanner_is_woken_at_once(house: House) -> None:
     """A consumer waits ten seconds in all: not for the next tick too."""
     await fresh(house, "a")
-    running = asyncio.create_task(house.supervisor.run())
+    waiting = asyncio.create_task(house.scanner._pause())
     await quiet()
-    house.endpoint.asked.clear()
+    assert not waiting.done()
     house.requests.ask("a", generation(house))
-    async with asyncio.timeout(20):
-        await house.endpoint.asked.wait()
+    await house.desk.round()
+    await quiet()
+    assert waiting.done()
+
+
+async def test_the_daemon_serves_requests_and_stops(house: House) -> None:
+    """One of its root tasks, cancelled by the drain like the others."""
+    await fresh(house, "a")
+    running = asyncio.create_task(house.supervisor.run())
+    house.requests.ask("a", generation(house))
+    await house.observer.until("credential.refresh_requested")
     house.supervisor.stop("SIGTERM")
-    assert 0 == await running
+    assert (0, {"accepted": 1}) == (await running, verdicts(house))
 
 
 async def test_two_credentials_are_refreshed_a_second_apart(house: House) -> None:
