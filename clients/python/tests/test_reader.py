@@ -70,15 +70,15 @@ async def test_another_prefix_is_another_world(call: Call, store: redis.Redis) -
 async def test_a_replaced_token_is_served_for_a_second_at_most(call: Call, store: redis.Redis) -> None:
     """And within that second without asking Redis."""
     publish(store)
-    began = time.monotonic()
     assert FIRST == (await call("get", ID)).access_token
+    replaced_at = time.monotonic()
     publish(store, SECOND, 2)
     served = []
-    while time.monotonic() - began < 1.5:
-        served.append((time.monotonic() - began, (await call("get", ID)).access_token))
+    while time.monotonic() - replaced_at < 1.5:
+        served.append((time.monotonic() - replaced_at, (await call("get", ID)).access_token))
         await asyncio.sleep(0.01)
     last = max(at for at, token in served if token == FIRST)
-    assert 0.5 < last <= 1.0
+    assert 0.2 < last <= 1.0
     assert SECOND == served[-1][1]
 
 
