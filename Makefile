@@ -62,6 +62,7 @@ check: $(DEV)/.complete ## format, lint, types, layers and unit tests, in under 
 	@$(DEV)/bin/ruff format --check .
 	@$(DEV)/bin/ruff check .
 	@$(DEV)/bin/mypy
+	@cd clients/python && $(abspath $(DEV))/bin/mypy
 	@$(DEV)/bin/lint-imports
 	@$(DEV)/bin/pytest -q -n 2 tests/unit
 
@@ -115,7 +116,7 @@ lock: ## lock the requirements anew, keeping versions that still fit; ARGS=--upg
 clean: ## remove virtual environments, installed npm packages, caches and build output
 	@rm -rf $(DEV) $(DEMO) $(MUTATE) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	@rm -rf tests/components/*/node_modules
-	@find daemon tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find daemon tests bench clients -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(DEV)/.complete: $(LOCKS)/dev.txt pyproject.toml
 	$(call venv,$(DEV),dev.txt)

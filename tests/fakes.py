@@ -8,9 +8,11 @@ from refreshd.domain.client import Client
 from refreshd.domain.credential import ClientName, CredentialId
 from refreshd.domain.events import Event
 from refreshd.domain.outcome import Deferred, GrantedAccess, Misconfigured, Outcome, Refreshed
+from refreshd.domain.requests import parse
 from refreshd.domain.secret import Secret
 from refreshd.ports.discovery import Discovered
 from refreshd.ports.publisher import Announced, Counters, Published, PublisherUnavailable, Snapshot
+from refreshd.ports.requests import Entry, RequestsUnavailable
 from refreshd.ports.token_endpoint import NotSent
 
 PATIENCE = 20.0
@@ -193,6 +195,43 @@ class MemoryPublisher:
     def _check(self) -> None:
         if self.down:
             raise PublisherUnavailable("down")
+
+
+class MemoryRequests:
+    """`Requests` in a list: what is read stays held until it is struck off. It waits only while it holds nothing."""
+
+    def __init__(self) -> None:
+        self.left: list[Entry] = []
+        self.held: dict[str, Entry] = {}
+        self.down = False
+        self._count = 0
+        self._news = asyncio.Event()
+
+    def ask(self, name: str = "a", generation: object = 1, **fields: str) -> None:
+        """Leave one entry, well formed or not."""
+        self._count += 1
+        values = {"id": name, "generation": str(generation), **fields}
+        self.left.append(Entry(key=str(self._count), request=parse(values)))
+        self._news.set()
+
+    async def read(self, *, wait: timedelta) -> Sequence[Entry]:
+        del wait
+        self._check()
+        while not self.left and not self.held:
+            self._news.clear()
+            await self._news.wait()
+        found, self.left = self.left, []
+        self.held |= {entry.key: entry for entry in found}
+        return found
+
+    async def strike(self, entries: Sequence[Entry]) -> None:
+        self._check()
+        for entry in entries:
+            self.held.pop(entry.key, None)
+
+    def _check(self) -> None:
+        if self.down:
+            raise RequestsUnavailable("down")
 
 
 def success(access: str = "access", refresh: str | None = "refresh", *, lifetime: int = 3600) -> Refreshed:

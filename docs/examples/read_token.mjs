@@ -3,10 +3,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from 'redis';
 
 async function call(store, id, url) {
-  let refused;
+  let refused, asked;
   for (let until = Date.now() + 10_000; Date.now() < until; await sleep(250)) {
     const [token, generation] = await store.hmGet(`refreshd:token:${id}`, ['access_token', 'generation']);
-    if (!token || generation === refused) continue;
+    if (!token || generation === refused) {
+      if (refused !== asked) { // read again, and still the same: ask for a refresh, once
+        const cap = { TRIM: { strategy: 'MAXLEN', strategyModifier: '~', threshold: 1000 } };
+        await store.xAdd('refreshd:requests', '*', { id, generation: refused }, cap);
+      }
+      asked = refused;
+      continue;
+    }
     const answer = await fetch(url, { headers: { authorization: `Bearer ${token}` } });
     if (answer.status !== 401) return answer;
     refused = generation; // only a newer token is worth a call

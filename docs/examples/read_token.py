@@ -11,7 +11,7 @@ import redis
 
 
 def call(store: redis.Redis, credential_id: str, url: str) -> HTTPResponse:
-    refused, until = None, time.monotonic() + 10
+    refused, asked, until = None, None, time.monotonic() + 10
     while time.monotonic() < until:
         token, generation = store.hmget(f"refreshd:token:{credential_id}", "access_token", "generation")
         if token and generation != refused:
@@ -21,6 +21,9 @@ def call(store: redis.Redis, credential_id: str, url: str) -> HTTPResponse:
                 if error.code != 401:
                     raise
             refused, until = generation, time.monotonic() + 10  # only a newer token is worth a call
+        elif refused != asked:  # read again, and still the same: ask for a refresh, once
+            store.xadd("refreshd:requests", {"id": credential_id, "generation": refused}, maxlen=1000)
+            asked = refused
         time.sleep(0.25)
     raise TimeoutError(f"no token of {credential_id} was accepted within 10 s; see refreshd:status:{credential_id}")
 

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from shutil import copy, which
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from redis import Redis
 
@@ -21,6 +21,9 @@ GO_BUILD_SECONDS = 45.0
 OLD, NEW = "token-1", "token-2"
 
 Prepare = Callable[[Path, Mapping[str, str]], list[str]]
+
+
+Entries = list[tuple[str, dict[str, str]]]
 
 
 class Unavailable(Exception):  # noqa: N818 - reads as what it says
@@ -66,7 +69,7 @@ class Api:
 def exercise(
     language: str, prepare: Prepare, *, api: Api, redis: Redis, environ: Mapping[str, str], scratch: Path
 ) -> Future[None]:
-    """In a thread: one credential gets a newer token after the first 401, one never does."""
+    """In a thread: one credential gets a newer token after the first 401, one never does, and is asked for once."""
     done: Future[None] = Future()
 
     def run() -> None:
@@ -101,6 +104,12 @@ def _exercise(language: str, command: list[str], api: Api, redis: Redis, environ
     assert 8.5 < waited < 25, f"{language}: gave up after {waited:.1f} s"
     assert [1, 1] == [api.refused.count(f"/{name}") for name in (lucky, unlucky)], language
     assert OLD not in out + errors
+    asked = [
+        fields for _, fields in cast("Entries", redis.xrange("refreshd:requests")) if fields["id"].startswith(language)
+    ]
+    assert [{"id": unlucky, "generation": "1"}] == [fields for fields in asked if fields["id"] == unlucky], language
+    assert all(fields["generation"] == "1" for fields in asked), f"{language}: {asked}"
+    assert len(asked) <= 2, f"{language}: {asked}"
 
 
 def _start(command: list[str], environ: Mapping[str, str]) -> subprocess.Popen[str]:

@@ -21,6 +21,7 @@ from refreshd.domain.events import (
     KeyRowsCounted,
     LimitTooLow,
     PublishedBatch,
+    RefreshRequested,
     RefreshTokenOnly,
     ReloginRequired,
     RepublishStarted,
@@ -36,6 +37,7 @@ from refreshd.domain.events import (
 )
 from refreshd.domain.figures import ClientFigures, Figures
 from refreshd.domain.outcome import ANOMALIES, OUTCOME_LABELS
+from refreshd.domain.requests import Verdict
 from refreshd.domain.token_response import REJECTIONS, SLOW_REJECTIONS
 
 M = TypeVar("M", Counter, Gauge, Histogram)
@@ -106,6 +108,8 @@ class PrometheusObserver:
                 self._on_suspension(event)
             case GrantStormBegan() | GrantStormEnded() | StormsCounted():
                 self._on_storm(event)
+            case RefreshRequested():
+                self._requests[event.verdict].inc(event.count)
             case RepublishStarted():
                 self._republishes[event.reason].inc()
             case ResponsesUnpersisted():
@@ -217,6 +221,8 @@ class PrometheusObserver:
             "refreshd_republishes", "Times everything was published again.", ("reason",), registry=self._registry
         )
         self._republishes = {reason: republishes.labels(reason) for reason in REPUBLISH_REASONS}
+        requests = Counter("refreshd_requests", "What consumers asked for.", ("result",), registry=self._registry)
+        self._requests = {verdict: requests.labels(verdict.value) for verdict in Verdict}
         self._rescued = self._each(
             Counter(
                 "refreshd_rescued_tokens",

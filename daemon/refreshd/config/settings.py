@@ -73,6 +73,13 @@ class RedisSettings(Table):
     key_prefix: KeyPrefix = "refreshd"
 
 
+class RequestsSettings(Table):
+    """What consumers may ask for: once in `min_interval` for each credential, at `max_rate` in all."""
+
+    min_interval: PositiveDuration = timedelta(minutes=5)
+    max_rate: Rate = 1.0
+
+
 class ReloginSettings(Table):
     warn_before: Steps = (timedelta(days=7), timedelta(days=3), timedelta(days=1))
 
@@ -134,6 +141,7 @@ class Settings(Table):
     scheduler: SchedulerSettings = SchedulerSettings()
     store: StoreSettings
     redis: RedisSettings = RedisSettings()
+    requests: RequestsSettings = RequestsSettings()
     relogin: ReloginSettings = ReloginSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
@@ -144,6 +152,7 @@ SECTIONS: dict[str, type[Table]] = {
     "scheduler": SchedulerSettings,
     "store": StoreSettings,
     "redis": RedisSettings,
+    "requests": RequestsSettings,
     "relogin": ReloginSettings,
     "http": HttpSettings,
     "log": LogSettings,

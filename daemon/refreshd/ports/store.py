@@ -8,6 +8,7 @@ from typing import Protocol
 from refreshd.domain.credential import AttemptId, ClientName, Credential, CredentialId
 from refreshd.domain.events import CredentialHeld, ReloginSoon
 from refreshd.domain.figures import Figures
+from refreshd.domain.requests import RefreshRequest, RequestLimits, Standings
 from refreshd.domain.rescue import RescuedToken
 from refreshd.domain.secret import Secret
 from refreshd.domain.storm import Refusals
@@ -176,6 +177,14 @@ class Store(Protocol):
         self, client: ClientName, *, lifetime: timedelta, ladder: Sequence[timedelta], now: datetime
     ) -> None:
         """Record that this client's refresh tokens count from the last rotation, and date all its credentials so."""
+        ...
+
+    async def standings(self, ids: Collection[CredentialId]) -> Standings:
+        """What the requests for these are judged by."""
+        ...
+
+    async def take_request(self, request: RefreshRequest, *, limits: RequestLimits, now: datetime) -> bool:
+        """Let it be refreshed at once if its generation, its state and both limits still allow that."""
         ...
 
     async def figures(self, *, now: datetime) -> Figures:

@@ -64,6 +64,10 @@ class Scanner:
             self._woken = True
             self._event.set()
 
+    def look(self) -> None:
+        """Something became due ahead of the schedule."""
+        self._event.set()
+
     def stop(self) -> None:
         """Let `run` end after the round it is in: a claim under way is carried through, so that nothing is left open."""
         self._event.set()

@@ -13,6 +13,7 @@ from refreshd.service.housekeeping import Housekeeping
 from refreshd.service.pool import Pool
 from refreshd.service.publication import Publication
 from refreshd.service.refresher import Refresher
+from refreshd.service.requests import RequestDesk
 from refreshd.service.scanner import Scanner
 
 FLUSH_TIMEOUT = 5.0
@@ -28,6 +29,7 @@ class Supervisor:
         scanner: Scanner,
         publication: Publication,
         housekeeping: Housekeeping,
+        requests: RequestDesk,
         pool: Pool,
         refresher: Refresher,
         health: Health,
@@ -37,6 +39,7 @@ class Supervisor:
         self._scanner = scanner
         self._publication = publication
         self._housekeeping = housekeeping
+        self._requests = requests
         self._pool = pool
         self._refresher = refresher
         self._health = health
@@ -60,6 +63,7 @@ class Supervisor:
             asyncio.create_task(self._scanner.run(), name="scanner"),
             asyncio.create_task(self._publication.run(), name="publication"),
             asyncio.create_task(self._housekeeping.run(), name="housekeeping"),
+            asyncio.create_task(self._requests.run(), name="requests"),
             *(asyncio.create_task(run(), name=name) for name, run in self._further.items()),
         }
         stopped = asyncio.create_task(self._stop.wait(), name="stop")

@@ -16,6 +16,7 @@ from refreshd.adapters.oauth.token_endpoint import HttpTokenEndpoint
 from refreshd.adapters.observers import Observers
 from refreshd.adapters.prometheus_observer import PrometheusObserver
 from refreshd.adapters.redis.publisher import RedisPublisher
+from refreshd.adapters.redis.requests import RedisRequests
 from refreshd.adapters.sql.identity import StoreIdentity
 from refreshd.adapters.sql.store import SqlStore
 from refreshd.adapters.structlog_observer import StructlogObserver
@@ -25,6 +26,7 @@ from refreshd.config.settings import Settings
 from refreshd.domain.credential import ClientName
 from refreshd.domain.events import DaemonReady, DaemonStarted, DoubtsFound
 from refreshd.domain.policy import LifetimeFrom
+from refreshd.domain.requests import RequestLimits
 from refreshd.domain.secret import Secret
 from refreshd.ports.clock import Clock
 from refreshd.service.refresher import Registration
@@ -75,6 +77,11 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
                 },
             )
         )
+        requests = await stack.enter_async_context(
+            RedisRequests(
+                Secret(settings.redis.url), prefix=settings.redis.key_prefix, store_id=opened.identity.store_id
+            )
+        )
         connections = await stack.enter_async_context(
             Connections(
                 [one.client for one in registered.values()],
@@ -89,6 +96,7 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
                 store=store,
                 endpoint=HttpTokenEndpoint(connections, clock=clock),
                 publisher=publisher,
+                requests=requests,
                 observer=observer,
                 clock=clock,
                 draw=draw,
@@ -102,6 +110,10 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
                 drain_timeout=scheduler.drain_timeout,
                 concurrency=scheduler.concurrency,
                 store_id=opened.identity.store_id,
+                request_limits=RequestLimits(
+                    per_credential=settings.requests.min_interval,
+                    in_all=timedelta(seconds=1 / settings.requests.max_rate),
+                ),
             ),
             on_missed_tick=ticker.rearm,
             published=published_by(settings, resolved),

@@ -7,11 +7,13 @@ from types import MappingProxyType
 
 from refreshd.domain.client import GrantType, Limits
 from refreshd.domain.credential import ClientName
+from refreshd.domain.requests import RequestLimits
 from refreshd.domain.steps import Reached, unobserved
 from refreshd.ports.clock import Clock
 from refreshd.ports.discovery import Discovery
 from refreshd.ports.observer import Observer
 from refreshd.ports.publisher import Publisher
+from refreshd.ports.requests import Requests
 from refreshd.ports.store import Store
 from refreshd.ports.token_endpoint import TokenEndpoint
 from refreshd.service.discoverer import Discoverer, Published
@@ -21,6 +23,7 @@ from refreshd.service.housekeeping import Housekeeping
 from refreshd.service.pool import Pool
 from refreshd.service.publication import Publication
 from refreshd.service.refresher import Refresher, Registration
+from refreshd.service.requests import RequestDesk
 from refreshd.service.rollback_guard import RollbackGuard
 from refreshd.service.scanner import Scanner
 from refreshd.service.supervisor import Supervisor
@@ -39,6 +42,7 @@ class Ports:
     store: Store
     endpoint: TokenEndpoint
     publisher: Publisher
+    requests: Requests
     observer: Observer
     clock: Clock
     draw: Callable[[], float]
@@ -54,6 +58,7 @@ class Measures:
     drain_timeout: timedelta
     concurrency: int
     store_id: str
+    request_limits: RequestLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +72,7 @@ class Services:
     pool: Pool
     scanner: Scanner
     housekeeping: Housekeeping
+    requests: RequestDesk
     timekeeper: Timekeeper
     supervisor: Supervisor
     discoverer: Discoverer | None
@@ -159,10 +165,19 @@ def assemble(
             clock=clock,
             draw=ports.draw,
         )
+    requests = RequestDesk(
+        requests=ports.requests,
+        store=store,
+        observer=observer,
+        clock=clock,
+        limits=measures.request_limits,
+        on_taken=scanner.look,
+    )
     supervisor = Supervisor(
         scanner=scanner,
         publication=publication,
         housekeeping=housekeeping,
+        requests=requests,
         pool=pool,
         refresher=refresher,
         health=health,
@@ -179,6 +194,7 @@ def assemble(
         pool=pool,
         scanner=scanner,
         housekeeping=housekeeping,
+        requests=requests,
         timekeeper=timekeeper,
         supervisor=supervisor,
         discoverer=discoverer,

@@ -14,13 +14,21 @@ import (
 )
 
 func call(store *redis.Client, id string, request *http.Request) (*http.Response, error) {
-	refused := ""
+	refused, asked := "", ""
 	for until := time.Now().Add(10 * time.Second); time.Now().Before(until); time.Sleep(250 * time.Millisecond) {
 		found, err := store.HGetAll(request.Context(), "refreshd:token:"+id).Result()
 		if err != nil {
 			return nil, err
 		}
 		if found["access_token"] == "" || found["generation"] == refused {
+			if refused != asked { // read again, and still the same: ask for a refresh, once
+				entry := []string{"id", id, "generation", refused}
+				err = store.XAdd(request.Context(), &redis.XAddArgs{Stream: "refreshd:requests", MaxLen: 1000, Approx: true, Values: entry}).Err()
+				if err != nil {
+					return nil, err
+				}
+			}
+			asked = refused
 			continue
 		}
 		request.Header.Set("Authorization", "Bearer "+found["access_token"])

@@ -5,7 +5,7 @@ import math
 import random
 import sqlite3
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -25,7 +25,9 @@ from refreshd.adapters.sql.schema import HEAD
 from refreshd.adapters.sql.store import SqlStore
 from refreshd.domain.credential import ClientName
 from refreshd.domain.events import DoubtsFound, Event
+from refreshd.domain.requests import RequestLimits
 from refreshd.domain.steps import Step
+from refreshd.ports.requests import Entry
 from refreshd.ports.store import Attempt, Capacity, Claims, Committed, Conflict
 from refreshd.service.refresher import Registration
 from refreshd.wiring.daemon import proven, stopped_long
@@ -83,6 +85,17 @@ def _living(run: Any, life: Life) -> Any:
         return await run(work)
 
     return guarded
+
+
+class Unasked:
+    """`Requests` in a world whose consumers ask for nothing."""
+
+    async def read(self, *, wait: timedelta) -> Sequence[Entry]:  # noqa: ARG002 - nobody comes, however long
+        await asyncio.Event().wait()
+        return ()
+
+    async def strike(self, entries: Sequence[Entry]) -> None:
+        raise AssertionError(f"{len(entries)} entries that were never read")
 
 
 class Teller:
@@ -194,6 +207,7 @@ class Machine:
                 store=store,
                 endpoint=SimEndpoint(self._providers, clock=self.clock, life=life, watch=self._watch),
                 publisher=publisher,
+                requests=Unasked(),
                 observer=observer,
                 clock=self.clock,
                 draw=self._chance.random,
@@ -206,6 +220,7 @@ class Machine:
                 drain_timeout=timedelta(seconds=60),
                 concurrency=64,
                 store_id=self.identity.store_id,
+                request_limits=RequestLimits(per_credential=timedelta(minutes=5), in_all=timedelta(seconds=1)),
             ),
             on_missed_tick=lambda: self._watch.broken("a tick was missed"),
         )

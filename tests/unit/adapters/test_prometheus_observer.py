@@ -20,6 +20,7 @@ from refreshd.domain.events import (
     InFlightChanged,
     LimitTooLow,
     PublishedBatch,
+    RefreshRequested,
     RefreshTokenOnly,
     ReloginRequired,
     RepublishStarted,
@@ -30,6 +31,7 @@ from refreshd.domain.events import (
 )
 from refreshd.domain.figures import ClientFigures, Figures
 from refreshd.domain.outcome import ANOMALIES
+from refreshd.domain.requests import Verdict
 from tests.fakes import START
 
 ACME, OTHER = ClientName("acme"), ClientName("other")
@@ -82,6 +84,7 @@ CONTRACT: dict[str, list[dict[str, str]]] = {
     "publish_lag_seconds_count": [{}],
     "publish_pending": [{}],
     "publishes_total": combinations(result=("written", "same", "stale", "failed")),
+    "requests_total": combinations(result=("accepted", "stale", "unknown", "ignored", "limited", "malformed")),
     "republishes_total": combinations(reason=("started", "reconnected", "flushed", "clock_stepped", "adopted")),
     "scan_last_success_timestamp_seconds": [{}],
     "clients_suspended": combinations(client=BOTH, cause=CAUSES),
@@ -144,6 +147,7 @@ def events() -> list[Event]:
         ScanFinished(at=START, claimed=1),
         PublishedBatch(written=4, same=3, stale=2, failed=1, lags=(0.001, 4.0)),
         RepublishStarted(reason="flushed"),
+        RefreshRequested(verdict=Verdict.LIMITED, count=999, id=NAME, generation=3),
         ResponsesUnpersisted(count=5),
         RevisionAhead(id=NAME, client=ACME, revision=9),
         LimitTooLow(client=ACME, needed_per_second=12.5, max_rate=10.0),
@@ -175,6 +179,10 @@ def test_each_event_is_counted_where_it_belongs(observer: PrometheusObserver) ->
     assert (1, 0) == (
         value(observer, "republishes_total", reason="flushed"),
         value(observer, "republishes_total", reason="started"),
+    )
+    assert (999, 0) == (
+        value(observer, "requests_total", result="limited"),
+        value(observer, "requests_total", result="stale"),
     )
     others = {key: number for key, number in series(observer).items() if ("client", "other") in key[1]}
     assert len(others) > len(ANOMALIES)

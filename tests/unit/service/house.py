@@ -1,6 +1,6 @@
 """The services on a real SQLite store and fakes for everything that is not ours: time, chance, provider, Redis."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -9,6 +9,7 @@ from typing import Self
 from refreshd.domain.client import AuthMethod, Client, GrantType, Limits
 from refreshd.domain.credential import ClientName, CredentialId
 from refreshd.domain.policy import RefreshPolicy
+from refreshd.domain.requests import RequestLimits, Standings
 from refreshd.domain.secret import Secret
 from refreshd.domain.transition import Transition
 from refreshd.ports.store import Attempt, Committed, Conflict, StoreUnavailable
@@ -16,16 +17,17 @@ from refreshd.service.discoverer import Published
 from refreshd.service.refresher import Registration
 from refreshd.wiring.services import Measures, Ports, assemble
 from tests.contract.stores import ACME, POLICY, SqliteBed
-from tests.fakes import FakeClock, FakeDiscovery, MemoryPublisher, RecordingObserver, ScriptedEndpoint
+from tests.fakes import FakeClock, FakeDiscovery, MemoryPublisher, MemoryRequests, RecordingObserver, ScriptedEndpoint
 
 
 class FailingStore:
-    """A store whose commits can be made to fail, as on a full disk; everything else passes through."""
+    """A store whose commits can be made to fail, as on a full disk, or its answers about requests; the rest passes through."""
 
     def __init__(self, bed: SqliteBed) -> None:
         self._store = bed.store
         self.commits_fail = False
         self.failed_commits = 0
+        self.standings_fail = False
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._store, name)
@@ -35,6 +37,11 @@ class FailingStore:
             self.failed_commits += 1
             raise StoreUnavailable("OperationalError: database or disk is full")
         return await self._store.commit(attempt, transition, **when)  # type: ignore[arg-type]  # only `now`
+
+    async def standings(self, ids: Collection[CredentialId]) -> Standings:
+        if self.standings_fail:
+            raise StoreUnavailable("OperationalError: database is locked")
+        return await self._store.standings(ids)
 
 
 class House:
@@ -61,6 +68,7 @@ class House:
         self.endpoint = ScriptedEndpoint()
         self.discovery = FakeDiscovery()
         self.publisher = MemoryPublisher()
+        self.requests = MemoryRequests()
         self.store = FailingStore(self.bed)
         self.restart()
         return self
@@ -80,6 +88,7 @@ class House:
                 store=self.store,  # type: ignore[arg-type]  # passes through by __getattr__
                 endpoint=self.endpoint,
                 publisher=self.publisher,
+                requests=self.requests,
                 observer=self.observer,
                 clock=self.clock,
                 draw=lambda: 0.5,
@@ -92,6 +101,7 @@ class House:
                 drain_timeout=timedelta(seconds=5),
                 concurrency=32,
                 store_id="ours",
+                request_limits=RequestLimits(per_credential=timedelta(minutes=5), in_all=timedelta(seconds=1)),
             ),
             on_missed_tick=self._missed,
             published=self.published,
@@ -100,7 +110,7 @@ class House:
         self.health, self.throttle, self.publication = services.health, services.throttle, services.publication
         self.refresher, self.pool, self.scanner = services.refresher, services.pool, services.scanner
         self.housekeeping, self.supervisor = services.housekeeping, services.supervisor
-        self.timekeeper = services.timekeeper
+        self.timekeeper, self.desk = services.timekeeper, services.requests
         self.missed_ticks = 0
 
     def client(self, token_endpoint: str = "https://provider.example/token") -> Client:

@@ -58,6 +58,10 @@ class Keyspace:
         return f"{self.prefix}:events"
 
     @property
+    def requests(self) -> str:
+        return f"{self.prefix}:requests"
+
+    @property
     def relogin(self) -> str:
         return f"{self.prefix}:relogin"
 

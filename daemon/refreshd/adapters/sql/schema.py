@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0003"
+HEAD = "0004"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -86,6 +86,7 @@ credential = Table(
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("account", String(255)),
+    Column("requested_at", Instant),
 )
 
 # SQLite uses a partial index only for a query that repeats its condition to the letter.
@@ -171,6 +172,7 @@ store = Table(
     Column("last_commit_at", Instant),
     Column("keys_adopted_at", Instant),
     Column("daemon_key_id", String(16)),
+    Column("requested_at", Instant),
 )
 
 key_check = Table(

@@ -9,7 +9,17 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from refreshd.adapters.sql import clock, deadlines, history, holding, provider_metadata, rescue, statements, storms
+from refreshd.adapters.sql import (
+    clock,
+    deadlines,
+    history,
+    holding,
+    provider_metadata,
+    requests,
+    rescue,
+    statements,
+    storms,
+)
 from refreshd.adapters.sql.claims import Claimer
 from refreshd.adapters.sql.commits import Answer, GroupCommit
 from refreshd.adapters.sql.engine import SqlEngines
@@ -21,6 +31,7 @@ from refreshd.adapters.sql.thread import StoreThread, StoreThreads
 from refreshd.domain.credential import ClientName, CredentialId, lane_of
 from refreshd.domain.events import CredentialHeld, ReloginSoon
 from refreshd.domain.figures import Figures
+from refreshd.domain.requests import RefreshRequest, RequestLimits, Standings
 from refreshd.domain.rescue import RescuedToken
 from refreshd.domain.steps import Reached, Step, unobserved
 from refreshd.domain.storm import Refusals
@@ -180,6 +191,12 @@ class SqlStore:
             deadlines.count_from_rotation(connection, client, lifetime=lifetime, ladder=ladder, now=now)
 
         await self._writer.run(work)
+
+    async def standings(self, ids: Collection[CredentialId]) -> Standings:
+        return await self._reader.run(lambda connection: requests.standings(connection, ids))
+
+    async def take_request(self, request: RefreshRequest, *, limits: RequestLimits, now: datetime) -> bool:
+        return await self._writer.run(lambda connection: requests.take(connection, request, limits, now))
 
     async def figures(self, *, now: datetime) -> Figures:
         return await self._counter.run(lambda connection: count(connection, now))

@@ -62,6 +62,7 @@ from refreshd.domain.events.keys import (
     RowsUnreadable,
 )
 from refreshd.domain.events.provider import MetadataKept, MetadataRead
+from refreshd.domain.events.requests import RefreshRequested, RequestsLost
 from refreshd.domain.events.revocation import (
     CredentialRevoked,
     LateTokenToRevoke,
@@ -88,6 +89,8 @@ Event = (
     | RescuedTokenAdopted
     | EarlierLoginDropped
     | AttemptReleased
+    | RefreshRequested
+    | RequestsLost
     | RequestFinished
     | InFlightChanged
     | ClientSuspended
@@ -165,12 +168,14 @@ __all__ = [
     "RefreshDeferred",
     "RefreshMisconfigured",
     "RefreshRejected",
+    "RefreshRequested",
     "RefreshTokenOnly",
     "RefreshUncertain",
     "ReloginRequired",
     "ReloginSoon",
     "RepublishStarted",
     "RequestFinished",
+    "RequestsLost",
     "RescuedTokenAdopted",
     "ResponsesUnpersisted",
     "RevisionAhead",
