@@ -1,16 +1,16 @@
 """`import`: what a login callback returned becomes a stored credential. An invalid file writes nothing."""
 
-import json
-import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from array import array
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from refreshd.cli.entries import Entry, Source, read_source
 from refreshd.cli.output import print_json
 from refreshd.cli.session import Failed, Usage, load_settings, now, store_of
 from refreshd.domain.client import GrantType
@@ -20,7 +20,6 @@ from refreshd.domain.machine_grant import read_machine_grant
 if TYPE_CHECKING:
     from refreshd.config import Settings
 
-LONGEST_LINE = 64 * 1024
 SHOWN = 20
 PROGRESS_FROM = 2000
 
@@ -44,147 +43,109 @@ def import_(
     A client with grant = "client_credentials" needs no tokens: an entry {"id": …, "client": …} is enough.
     """
     settings = load_settings(context).settings
-    entries = _entries(_read(file))
-    if credential_id is not None and len(entries) > 1:
-        raise Usage("--id names one credential, but the file holds several entries; give an id in each")
-    issued = _instant(issued_at, "--issued-at")
-    login = _instant(login_at, "--login-at")
-    grants = _grants(entries, settings, credential_id=credential_id, client=client, issued=issued, login=login)
+    options = _Options(
+        credential_id=credential_id,
+        client=client,
+        issued=_instant(issued_at, "--issued-at"),
+        login=_instant(login_at, "--login-at"),
+    )
+    source = read_source(file)
+    grants = Grants(source, settings, options)
     with store_of(settings, create=True) as opened:
         importer = opened.importer(settings)
         checked = importer.check(grants, replace=replace)
-        _refuse([(entries[position - 1][0], text) for position, text in checked.refusals])
-        with _progress(len(grants)) as advance:
+        _refuse(grants.faults, of=grants.faulty, what=source.what)
+        refusals = [(grants.positions[place - 1], text) for place, text in checked.refusals]
+        _refuse(refusals, of=len(refusals), what=source.what)
+        if source.changed():
+            raise Failed(f"nothing was imported: {file} was changed while it was read")
+        with _progress(len(grants.positions)) as advance:
             done = importer.write(grants, replace=replace, now=now(), progress=advance)
     if as_json:
         print_json({"added": done.added, "replaced": done.replaced, "unchanged": done.unchanged})
     else:
         typer.echo(f"{done.added} added, {done.replaced} replaced, {done.unchanged} unchanged")
-    if any(grant.refresh_token for grant in grants):
+    if grants.have_logins:
         typer.echo("a refresh token has one owner: stop whatever refreshed it before", err=True)
 
 
-def _read(file: str) -> str:
-    if file == "-":
-        return sys.stdin.read()
-    path = Path(file)
-    try:
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            typer.echo(f"warning: {path} is readable by others; run: chmod 600 {path}", err=True)
-        return path.read_text(encoding="utf-8")
-    except OSError as exc:
-        raise Failed(f"{path} cannot be read: {exc.strerror}") from exc
-    except UnicodeDecodeError as exc:
-        raise Failed(f"{path} is not UTF-8 text (byte {exc.start})") from exc
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Options:
+    """What stands in for what an entry does not say."""
+
+    credential_id: str | None
+    client: str | None
+    issued: datetime | None
+    login: datetime | None
 
 
-def _entries(text: str) -> list[tuple[int, dict[str, object]]]:
-    """Every entry with the line it stands on. Raises `Failed` with each faulty line."""
-    stripped = text.strip()
-    if not stripped:
-        raise Failed("the file is empty")
-    lines = text.splitlines()
-    if stripped.startswith("[") or _spans_lines(lines):
-        return _whole(stripped)
-    found: list[tuple[int, dict[str, object]]] = []
-    faults: list[tuple[int, str]] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        if len(line.encode("utf-8", "surrogatepass")) > LONGEST_LINE:
-            faults.append((number, "the line is longer than 64 KiB"))
-            continue
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as exc:
-            faults.append((number, f"invalid JSON: {_reason(exc)}"))
-            continue
-        if isinstance(value, dict):
-            found.append((number, value))
-        else:
-            faults.append((number, f"expected a JSON object, not {type(value).__name__}"))
-    _refuse(faults)
-    return found
+class Grants:
+    """The grants of a source, read anew each time, so that a million of them need not be held.
 
+    What the first reading found stays: `positions` of the grants in the source, the first `faults` and how many are `faulty`.
+    """
 
-def _spans_lines(lines: list[str]) -> bool:
-    """Whether this is one pretty-printed object rather than JSON Lines: its first line does not stand alone."""
-    first = next(line for line in lines if line.strip())
-    if not first.lstrip().startswith("{"):
-        return False
-    try:
-        json.loads(first)
-    except ValueError:
-        return first.rstrip().endswith(("{", ","))
-    return False
+    def __init__(self, source: Source, settings: "Settings", options: _Options) -> None:
+        self._source = source
+        self._settings = settings
+        self._options = options
+        self._read = False
+        self.positions = array("Q")
+        self.faults: list[tuple[int, str]] = []
+        self.faulty = 0
+        self.have_logins = False
 
-
-def _whole(text: str) -> list[tuple[int, dict[str, object]]]:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as exc:
-        raise Failed(f"invalid JSON at line {exc.lineno}: {exc.msg}") from exc
-    except (ValueError, RecursionError) as exc:
-        raise Failed(f"invalid JSON: {_reason(exc)}") from exc
-    items = value if isinstance(value, list) else [value]
-    if not items:
-        raise Failed("the array is empty")
-    _refuse(
-        [
-            (number, f"expected a JSON object, not {type(item).__name__}")
-            for number, item in enumerate(items, start=1)
-            if not isinstance(item, dict)
-        ],
-        what="entry",
-    )
-    return list(enumerate(items, start=1))
-
-
-def _grants(
-    entries: Iterable[tuple[int, dict[str, object]]],
-    settings: "Settings",
-    *,
-    credential_id: str | None,
-    client: str | None,
-    issued: datetime | None,
-    login: datetime | None,
-) -> list[Grant]:
-    grants: list[Grant] = []
-    faults: list[tuple[int, str]] = []
-    for number, fields in entries:
-        name = fields.get("client") or client
-        known = settings.clients.get(name) if isinstance(name, str) else None
-        scope = known.provider_profile.required_scope if known else ""
-        try:
-            if known is not None and known.grant is GrantType.CLIENT_CREDENTIALS:
-                grants.append(read_machine_grant(fields, credential_id=credential_id, client=client))
+    def __iter__(self) -> Iterator[Grant]:
+        first, self._read = not self._read, True
+        for count, entry in enumerate(self._source.entries(), start=1):
+            if count > 1 and self._options.credential_id is not None:
+                raise Usage("--id names one credential, but the file holds several entries; give an id in each")
+            try:
+                grant = self._grant(entry)
+            except GrantRefused as exc:
+                self._note(entry.position, str(exc))
                 continue
-            grant = read_grant(
-                fields,
-                credential_id=credential_id,
-                client=client,
-                issued_at=issued,
-                login_at=login,
-                offline_scope=scope or "offline",
-            )
-        except GrantRefused as exc:
-            faults.append((number, str(exc)))
-            continue
+            if first:
+                self.positions.append(entry.position)
+                self.have_logins = self.have_logins or grant.refresh_token is not None
+            yield grant
+
+    def _note(self, position: int, fault: str) -> None:
+        self.faulty += 1
+        if len(self.faults) < SHOWN:
+            self.faults.append((position, fault))
+
+    def _grant(self, entry: Entry) -> Grant:
+        """Raises `GrantRefused`."""
+        if entry.fields is None:
+            raise GrantRefused(entry.fault)
+        options, fields = self._options, entry.fields
+        name = fields.get("client") or options.client
+        known = self._settings.clients.get(name) if isinstance(name, str) else None
+        if known is not None and known.grant is GrantType.CLIENT_CREDENTIALS:
+            return read_machine_grant(fields, credential_id=options.credential_id, client=options.client)
+        scope = known.provider_profile.required_scope if known else ""
+        grant = read_grant(
+            fields,
+            credential_id=options.credential_id,
+            client=options.client,
+            issued_at=options.issued,
+            login_at=options.login,
+            offline_scope=scope or "offline",
+        )
         if known is None:
-            names = ", ".join(sorted(settings.clients)) or "none"
-            faults.append((number, f"no client {grant.client!r} is configured (there are: {names})"))
-        grants.append(grant)
-    _refuse(faults)
-    return grants
+            names = ", ".join(sorted(self._settings.clients)) or "none"
+            raise GrantRefused(f"no client {grant.client!r} is configured (there are: {names})")
+        return grant
 
 
-def _refuse(faults: list[tuple[int, str]], *, what: str = "line") -> None:
-    """Every fault on a line of its own, then nothing is written."""
+def _refuse(faults: list[tuple[int, str]], *, of: int, what: str) -> None:
+    """Every fault on a line of its own, the first of very many, then nothing is written."""
     if not faults:
         return
     shown = [f"{what} {number}: {text}" for number, text in faults[:SHOWN]]
-    if len(faults) > SHOWN:
-        shown.append(f"and {len(faults) - SHOWN} more")
+    if of > SHOWN:
+        shown.append(f"and {of - SHOWN} more")
     raise Failed("nothing was imported. " + "\n".join(shown))
 
 
@@ -195,10 +156,6 @@ def _instant(text: str | None, option: str) -> datetime | None:
         return read_instant(text, option)
     except GrantRefused as exc:
         raise Usage(str(exc)) from exc
-
-
-def _reason(exc: Exception) -> str:
-    return exc.msg if isinstance(exc, json.JSONDecodeError) else "nested too deeply or not a number we can hold"
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What a login callback returned (RFC 6749 §5.1), as it is handed to `import`: read strictly, faults in words."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -7,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from refreshd.domain.credential import CREDENTIAL_ID, ClientName, CredentialId
 from refreshd.domain.secret import Secret
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _END_OF_TIME = datetime(3000, 1, 1, tzinfo=UTC)  # a lifetime must fit behind every instant, or no answer can be settled
 
 
@@ -128,7 +130,7 @@ def _instant(fields: Mapping[str, object], name: str) -> datetime | None:
 def _text(fields: Mapping[str, object], name: str) -> str | None:
     value = fields.get(name)
     if value is None or isinstance(value, str):
-        if value and any("\ud800" <= character <= "\udfff" for character in value):
+        if value and not value.isascii() and _SURROGATE.search(value):
             raise GrantRefused(f"{name} holds a broken character (a lone surrogate)")
         return value
     raise GrantRefused(f"{name} must be a text, not {type(value).__name__}")

@@ -1,10 +1,12 @@
 """Storing logins that came from outside: everything is checked first, then written in chunks that a daemon can breathe between."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from array import array
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -21,19 +23,26 @@ from refreshd.domain.grant import Grant
 from refreshd.domain.login import TokenOwned
 from refreshd.domain.policy import LifetimeFrom, RefreshPolicy, refresh_at, relogin_by
 
-CHUNK = 500
+CHUNK = 250
+BREATH = 0.002  # between transactions, so that who waits for the store gets it
+MOST_REFUSALS = 1000
+TRIES = 5
 T = TypeVar("T")
 c = credential.c
 
 
 @dataclass(slots=True)
 class Imported:
-    """What an import did, or would do. `refusals`: 1-based position of the entry and why."""
+    """What an import did, or would do. `refusals`: 1-based position of the entry and why, of the first thousand."""
 
     added: int = 0
     replaced: int = 0
     unchanged: int = 0
     refusals: list[tuple[int, str]] = field(default_factory=list)
+
+    def refuse(self, position: int, why: str) -> None:
+        if len(self.refusals) < MOST_REFUSALS:
+            self.refusals.append((position, why))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +72,11 @@ class Importer:
         self._draw = draw
 
     def check(self, grants: Iterable[Grant], *, replace: bool) -> Imported:
-        """What `write` would do; refuses ids that exist (without `replace`) and refresh tokens of other ids."""
-        result = Imported()
-        first_seen: dict[object, int] = {}
+        """What `write` would do; refuses ids that exist (without `replace`) and refresh tokens of other ids.
+
+        `grants` are gone through once, and again if something in them stands twice.
+        """
+        result, seen = Imported(), Seen()
         position = 0
         with self._engine.connect() as connection:
             for chunk in _chunks(grants):
@@ -73,29 +84,53 @@ class Importer:
                 for grant in chunk:
                     position += 1
                     digest = self._digest(grant)
-                    refusal = self._refusal(grant, digest, known, replace=replace)
-                    for what, key in (("id", grant.id), ("refresh token", digest)):
-                        if key is None:
-                            continue
-                        first = first_seen.setdefault(key, position)
-                        if first != position:
-                            refusal = f"the same {what} stands in entry {first}"
-                    if refusal:
-                        result.refusals.append((position, refusal))
+                    seen.add(*_keys(grant, digest))
+                    if refusal := self._refusal(grant, digest, known, replace=replace):
+                        result.refuse(position, refusal)
                     else:
                         self._count(result, grant, digest, known)
+        if twice := seen.twice():
+            self._refuse_repeated(grants, twice, result)
         return result
+
+    def _refuse_repeated(self, grants: Iterable[Grant], twice: Collection[int], result: Imported) -> None:
+        first_seen: dict[object, int] = {}
+        for position, grant in enumerate(grants, start=1):
+            digest = self._digest(grant)
+            for what, key in (("id", grant.id), ("refresh token", digest)):
+                if key is None or hash(key) not in twice:
+                    continue
+                first = first_seen.setdefault(key, position)
+                if first != position:
+                    result.refuse(position, f"the same {what} stands in entry {first}")
 
     def write(
         self, grants: Iterable[Grant], *, replace: bool, now: datetime, progress: Callable[[int], None]
     ) -> Imported:
-        """Store them, a transaction a chunk; what is stored already is skipped, so an interrupted import may be run again."""
+        """Store them, a transaction a chunk; what is stored already is skipped, so an interrupted import may be run again.
+
+        Rows are made before the transaction begins: while it lasts, no answer of a running daemon can be stored.
+        """
         result = Imported()
         for chunk in _chunks(grants):
-            with self._engine.begin() as connection:
-                self._write_chunk(connection, chunk, result, replace=replace, now=now)
+            rows = self._write_chunk(chunk, replace=replace, now=now)
+            result.added += len(rows.added)
+            result.replaced += len(rows.replaced)
+            result.unchanged += len(chunk) - len(rows.added) - len(rows.replaced)
             progress(len(chunk))
+            time.sleep(BREATH)
         return result
+
+    def _write_chunk(self, chunk: Sequence[Grant], *, replace: bool, now: datetime) -> "_Rows":
+        for _ in range(TRIES):
+            rows = self._rows(chunk, replace=replace, now=now)
+            with self._engine.begin() as connection:
+                if not is_known(connection, self._codec.key_id):
+                    raise StoreRefused("the key ring was changed while this ran; run it again, it skips what is stored")
+                if self._known(connection, chunk) == rows.known:
+                    _put(connection, added=rows.added, replaced=rows.replaced, prints=rows.prints)
+                    return rows
+        raise StoreRefused("the store changes too fast under this import; run it again, it skips what is stored")
 
     def take_over(self, connection: Connection, grant: Grant, *, now: datetime) -> FamilyId | TokenOwned:
         """Store a login that was made just now, whatever stands under its id.
@@ -119,13 +154,10 @@ class Importer:
         owner = self._known(connection, [grant]).owners.get(digest) if digest else None
         return None if owner is None or owner == grant.id else TokenOwned(owner=CredentialId(owner))
 
-    def _write_chunk(
-        self, connection: Connection, chunk: Sequence[Grant], result: Imported, *, replace: bool, now: datetime
-    ) -> None:
-        if not is_known(connection, self._codec.key_id):
-            raise StoreRefused("the key ring was changed while this ran; run it again, it skips what is stored")
-        known = self._known(connection, chunk)
-        proven = frozenset(connection.scalars(select(client_fact.c.client)).all())
+    def _rows(self, chunk: Sequence[Grant], *, replace: bool, now: datetime) -> "_Rows":
+        with self._engine.connect() as connection:
+            known = self._known(connection, chunk)
+            proven = frozenset(connection.scalars(select(client_fact.c.client)).all())
         added: list[dict[str, Any]] = []
         replaced: list[dict[str, Any]] = []
         prints: list[dict[str, Any]] = []
@@ -137,10 +169,7 @@ class Importer:
             if digest is not None:
                 prints.append({"digest": digest, "credential_id": grant.id, "seen_at": now})
             (replaced if grant.id in known.counters else added).append(row)
-        _put(connection, added=added, replaced=replaced, prints=prints)
-        result.added += len(added)
-        result.replaced += len(replaced)
-        result.unchanged += len(chunk) - len(added) - len(replaced)
+        return _Rows(known=known, added=added, replaced=replaced, prints=prints)
 
     def _row(self, grant: Grant, existing: "_Stored | None", proven: frozenset[str], now: datetime) -> dict[str, Any]:
         policy = self._policy(grant, proven)
@@ -284,6 +313,35 @@ class _Stored:
 class _Known:
     owners: Mapping[bytes, str]
     counters: Mapping[str, _Stored]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rows:
+    """What a chunk comes to, if the store is still as `known` says."""
+
+    known: _Known
+    added: Sequence[Mapping[str, Any]]
+    replaced: Sequence[Mapping[str, Any]]
+    prints: Sequence[Mapping[str, Any]]
+
+
+class Seen:
+    """Which of very many keys stand twice, in sixteen megabytes a million."""
+
+    def __init__(self) -> None:
+        self._hashes = array("q")
+
+    def add(self, *keys: object) -> None:
+        self._hashes.extend(hash(key) for key in keys)
+
+    def twice(self) -> frozenset[int]:
+        """Hashes that came more than once: of equal keys, and once in a lifetime of others."""
+        ordered = sorted(self._hashes)
+        return frozenset(one for one, other in pairwise(ordered) if one == other)
+
+
+def _keys(grant: Grant, digest: bytes | None) -> tuple[object, ...]:
+    return (grant.id,) if digest is None else (grant.id, digest)
 
 
 _NEW_LOGIN = (
