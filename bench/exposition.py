@@ -23,12 +23,7 @@ def total(samples: Samples, name: str, having: str = "") -> float:
 
 def quantile(before: Samples, after: Samples, name: str, share: float) -> float:
     """Interpolated within its bucket, as Prometheus does; the bound of the last finite one if it lies beyond."""
-    counts: dict[float, float] = {}
-    for samples, sign in ((before, -1), (after, 1)):
-        for (found, labels), value in samples.items():
-            bound = _BOUND.search(labels)
-            if found == f"{name}_bucket" and bound:
-                counts[float(bound[1])] = counts.get(float(bound[1]), 0) + sign * value
+    counts = _buckets(before, after, name)
     wanted = share * counts.get(math.inf, 0)
     below, start = 0.0, 0.0
     for bound, count in sorted(counts.items()):
@@ -42,10 +37,16 @@ def quantile(before: Samples, after: Samples, name: str, share: float) -> float:
 
 def highest(before: Samples, after: Samples, name: str) -> float:
     """The upper bound of the last bucket that anything fell into: no observation was greater."""
-    bounds: dict[float, float] = {}
-    for (found, labels), value in after.items():
-        bound = _BOUND.search(labels)
-        if found == f"{name}_bucket" and bound:
-            bounds[float(bound[1])] = bounds.get(float(bound[1]), 0) + value - before.get((found, labels), 0)
-    everything = bounds.get(math.inf, 0)
-    return min((bound for bound, count in bounds.items() if count >= everything), default=math.nan)
+    counts = _buckets(before, after, name)
+    return min((bound for bound, count in counts.items() if count >= counts[math.inf]), default=math.nan)
+
+
+def _buckets(before: Samples, after: Samples, name: str) -> dict[float, float]:
+    """How many observations did not exceed each bound, over all labels."""
+    counts: dict[float, float] = {}
+    for samples, sign in ((before, -1), (after, 1)):
+        for (found, labels), value in samples.items():
+            bound = _BOUND.search(labels)
+            if found == f"{name}_bucket" and bound:
+                counts[float(bound[1])] = counts.get(float(bound[1]), 0) + sign * value
+    return counts

@@ -62,7 +62,7 @@ class Installation:
             return body
 
 
-def install(directory: Path, *, endpoints: Mapping[str, str], redis_url: str) -> Installation:
+def install(directory: Path, *, endpoints: Mapping[str, str], redis_url: str, extra: str = "") -> Installation:
     """Defaults everywhere but in what limits the rate; the log goes to a file, one JSON object for each refresh."""
     directory.mkdir(parents=True)
     made = Installation(directory=directory, endpoints=endpoints, redis_url=redis_url, port=free_port())
@@ -72,7 +72,7 @@ def install(directory: Path, *, endpoints: Mapping[str, str], redis_url: str) ->
     for name, endpoint in endpoints.items():
         lines += [f"[clients.{name}]", 'provider = "generic"', f'client_id = "{name}"', 'client_secret = "bench"']
         lines += [f'token_endpoint = "{endpoint}"', f"max_in_flight = {CONCURRENCY}", f'max_rate = "{MAX_RATE}"']
-        lines += ['scope = "offline read"']
+        lines += ['scope = "offline read"', extra]
     made.config.touch(mode=0o600)
     made.config.write_text("\n".join([*lines, ""]))
     made.command("keys", "new")

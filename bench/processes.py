@@ -28,3 +28,8 @@ def machine() -> str:
     memory = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal:"))
     kernel = ".".join(os.uname().release.split(".")[:2])
     return f"{os.cpu_count()} x {model}, {int(memory.split()[1]) / 1048576:.0f} GiB, Linux {kernel}"
+
+
+def load_average() -> str:
+    """Over the last minute: what else the machine is doing. Well below the number of cores is quiet."""
+    return f"{os.getloadavg()[0]:.1f}"

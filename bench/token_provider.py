@@ -66,7 +66,7 @@ def compiled(name: str, directory: Path) -> Path:
 @contextmanager
 def token_provider(directory: Path, *, latency: float = 0.05, expires_in: int = HOUR) -> Iterator[TokenProvider]:
     """A provider that answers after `latency` seconds. Raises `NoCompiler`."""
-    command = [compiled("provider", directory), str(int(latency * 1e6))]
+    command = [str(compiled("provider", directory)), str(int(latency * 1e6))]
     command += [str(ACCESS_LENGTH), str(REFRESH_LENGTH), str(expires_in)]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     try:
@@ -82,6 +82,6 @@ def token_provider(directory: Path, *, latency: float = 0.05, expires_in: int = 
 def rate_borne(directory: Path, *, connections: int = 64, seconds: float = 3.0) -> float:
     """Requests per second that the provider answers a native client without latency: the proof that it is not the limit."""
     with token_provider(directory, latency=0) as provider:
-        command = [compiled("load", directory), str(provider.port), str(connections), str(seconds)]
+        command = [str(compiled("load", directory)), str(provider.port), str(connections), str(seconds)]
         done = subprocess.run(command, check=True, capture_output=True, timeout=seconds + 20)
     return float(done.stdout)
