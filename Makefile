@@ -116,7 +116,7 @@ lock: ## lock the requirements anew, keeping versions that still fit; ARGS=--upg
 	compile -o $(LOCKS)/runtime.txt; \
 	compile "$$scratch/build.in" --extra demo -c $(LOCKS)/runtime.txt -o $(LOCKS)/demo.txt; \
 	compile "$$scratch/build.in" --extra demo --extra dev --extra postgres -c $(LOCKS)/demo.txt -o $(LOCKS)/dev.txt; \
-	compile "$$scratch/build.in" --extra bench -c $(LOCKS)/runtime.txt -o $(LOCKS)/bench.txt
+	compile "$$scratch/build.in" --extra bench -c $(LOCKS)/dev.txt -o $(LOCKS)/bench.txt
 
 clean: ## remove virtual environments, installed npm packages, caches and build output
 	@rm -rf $(DEV) $(DEMO) $(BENCH) $(MUTATE) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -38,7 +38,8 @@ def quantile(before: Samples, after: Samples, name: str, share: float) -> float:
 def highest(before: Samples, after: Samples, name: str) -> float:
     """The upper bound of the last bucket that anything fell into: no observation was greater."""
     counts = _buckets(before, after, name)
-    return min((bound for bound, count in counts.items() if count >= counts[math.inf]), default=math.nan)
+    everything = counts.get(math.inf, 0)
+    return min((bound for bound, count in counts.items() if everything and count >= everything), default=math.nan)
 
 
 def _buckets(before: Samples, after: Samples, name: str) -> dict[float, float]:

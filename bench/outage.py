@@ -1,6 +1,7 @@
 """A day without the daemon, made by moving every stored instant a day back; then the catch-up, as the provider sees it."""
 
 import contextlib
+import math
 import sqlite3
 import time
 from dataclasses import dataclass
@@ -27,10 +28,10 @@ UPDATE credential SET attempt_id = 'gone/' || id, attempt_owner = 'gone', attemp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatchUp:
-    """`rate`: refreshes per second; `overtaken`: less urgent requests before the last of a more urgent class."""
+    """`rate`: refreshes per second; `overtaken`: less urgent requests before the last of a more urgent class, nan if not all came."""
 
     rate: float
-    overtaken: int
+    overtaken: float
 
 
 def add_urgent(installed: Installation, client: str) -> None:
@@ -74,14 +75,15 @@ def catch_up(installed: Installation, provider: TokenProvider) -> CatchUp:
         before, began = provider.seen().requests, time.monotonic()
         time.sleep(CATCH_UP_SECONDS)
         done, took = provider.seen().requests - before, time.monotonic() - began
-    return CatchUp(rate=done / took, overtaken=_overtaken(order))
+    all_came = all(order.count(label) == URGENT for label in (IN_DOUBT, ENDING, LIVING))
+    return CatchUp(rate=done / took, overtaken=overtaken(order) if all_came else math.nan)
 
 
-def _overtaken(order: str) -> int:
+def overtaken(order: str) -> int:
     """The most requests of less urgent classes that went before the last of a more urgent one."""
     classes = (IN_DOUBT, ENDING, LIVING, EXPIRED)
     worst = 0
     for position, label in enumerate(classes[:-1]):
-        before_last = order[: order.rfind(label)]
+        before_last = order[: max(0, order.rfind(label))]
         worst = max(worst, sum(before_last.count(later) for later in classes[position + 1 :]))
     return worst

@@ -45,7 +45,7 @@ class Scale:
     memory_above: float
     tick_ms: float
     catch_up_rate: float
-    overtaken: int
+    overtaken: float
 
 
 def run(size: int) -> Scale:
@@ -64,9 +64,11 @@ def run(size: int) -> Scale:
         file.unlink()
         _say(size, f"imported at {quiet.rate:,.0f}/s")
         bare = bare_insert_rate(installed.database, Path(name) / "bare.db", size)
+        _say(size, f"a bare executemany {bare:,.0f}/s")
         file_size = installed.database.stat().st_size / 1048576
         running = _running(installed, redis, beat, size)
         tick = empty_tick_ms(installed, BULK)
+        _say(size, f"an empty tick takes {tick:.2f} ms")
         add_urgent(installed, BULK)
         let_a_day_pass(installed)
         late = catch_up(installed, provider)
@@ -103,6 +105,7 @@ def _running(installed: Installation, redis: RedisServer, beat: TokenProvider, s
         with CommitWatcher(installed.database, label="b") as watcher:
             time.sleep(1)
             imported(installed, more, beside)
+        _say(size, f"a commit waited {max(watcher.waits):.3f} s at most beside an import")
         lag = highest(before, installed.metrics(), "refreshd_publish_lag_seconds")
         scrape = len(installed.exposition()) / 1024
         _all_shown(redis, size + beside, time.monotonic())
@@ -110,6 +113,7 @@ def _running(installed: Installation, redis: RedisServer, beat: TokenProvider, s
         republished_after = _all_shown(redis, size + beside, time.monotonic())
         _say(size, f"shown again after {republished_after:.1f} s")
         memory = peak_mebibytes(pid)
+        _say(size, f"peak memory {memory:.0f} MiB")
     return {
         "first_refresh": first_refresh,
         "publication_rate": size / shown_after,
