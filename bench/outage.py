@@ -28,7 +28,7 @@ UPDATE credential SET attempt_id = 'gone/' || id, attempt_owner = 'gone', attemp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatchUp:
-    """`rate`: refreshes per second; `overtaken`: less urgent requests before the last of a more urgent class, nan if not all came."""
+    """`rate`: refreshes per second; `overtaken`: less urgent requests before the last of a more urgent class (or nan)."""
 
     rate: float
     overtaken: float
