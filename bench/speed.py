@@ -13,7 +13,7 @@ from bench.installation import COMMAND, daemon, install
 from bench.paced import Paced, paced
 from bench.processes import load_average
 from bench.stretch import Stretch, measure
-from bench.subjects.daemon import saturated
+from bench.subjects.daemon import check_all_refreshed, saturated
 from bench.token_provider import rate_borne, token_provider
 from tests.components.redis_server import RedisServer
 
@@ -66,8 +66,10 @@ def run(rounds: int) -> Results:
 def _stretch(directory: Path, one: Contender | None) -> Stretch:
     with RedisServer() as redis, token_provider(directory.parent, latency=LATENCY) as provider:
         if one is None:
-            with saturated(directory, provider, redis.url, count=CREDENTIALS, in_seconds=LEAD_SECONDS) as (_, pid):
-                return measure(pid, provider, warm_up=WARM_UP, seconds=STRETCH_SECONDS, most=MEASURED)
+            with saturated(directory, provider, redis.url, count=CREDENTIALS, in_seconds=LEAD_SECONDS) as (house, pid):
+                stretch = measure(pid, provider, warm_up=WARM_UP, seconds=STRETCH_SECONDS, most=MEASURED)
+                check_all_refreshed(house)
+                return stretch
         with at_work(one, directory, provider, redis.url) as pid:
             return measure(pid, provider, warm_up=one.warm_up, seconds=STRETCH_SECONDS)
 

@@ -31,6 +31,15 @@ def saturated(
         yield installed, pid
 
 
+def check_all_refreshed(installed: Installation) -> None:
+    """A daemon that fails fast is not a fast daemon."""
+    samples = installed.metrics()
+    everything = total(samples, "refreshd_refreshes_total")
+    refreshed = total(samples, "refreshd_refreshes_total", 'outcome="refreshed"')
+    if not everything or refreshed != everything:
+        raise RuntimeError(f"only {refreshed:.0f} of {everything:.0f} requests were refreshes; see {installed.log}")
+
+
 def _all_shown(installed: Installation, count: int) -> bool:
     """Each credential once as imported and once because the daemon started: work that is not a refresh's is over."""
     samples = installed.metrics()
