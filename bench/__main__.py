@@ -19,23 +19,29 @@ def main() -> int:
     if sys.platform != "linux":
         print("bench: Linux only, it reads /proc", file=sys.stderr)
         return 2
-    load = load_average()
     try:
-        if arguments.what == "speed":
-            text = speed_report.report(speed.run(arguments.rounds), f"make bench ROUNDS={arguments.rounds}")
-            title = "Speed"
-        else:
-            sizes = [size for size in SIZES if size < arguments.most] + [arguments.most]
-            text = scale_report.report(
-                [scale.run(size) for size in sizes], f"make bench-scale N={arguments.most}", load=load
-            )
-            title = "Scale"
+        text = _speed(arguments.rounds) if arguments.what == "speed" else _scale(arguments.most)
     except NoCompiler as exc:
         print(f"bench: {exc}", file=sys.stderr)
         return 1
-    page.write(title, text)
     print(f"\n{text}\nwritten to docs/performance.md")
     return 0
+
+
+def _speed(rounds: int) -> str:
+    text = speed_report.report(speed.run(rounds), f"make bench ROUNDS={rounds}")
+    page.write("Speed", text)
+    return text
+
+
+def _scale(most: int) -> str:
+    """The page is written after each size, so that what was measured is not lost with what comes after it."""
+    load, runs, text = load_average(), [], ""
+    for size in [*(size for size in SIZES if size < most), most]:
+        runs.append(scale.run(size))
+        text = scale_report.report(runs, f"make bench-scale N={size}", load=load)
+        page.write("Scale", text)
+    return text
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ def _running(installed: Installation, redis: RedisServer, beat: TokenProvider, s
         lag = highest(before, installed.metrics(), "refreshd_publish_lag_seconds")
         scrape = len(installed.exposition()) / 1024
         _all_shown(redis, size + beside, time.monotonic())
-        redis.client().flushall()
+        redis.client().flushall(asynchronous=True)  # millions of keys take longer to free than a client waits
         republished_after = _all_shown(redis, size + beside, time.monotonic())
         _say(size, f"shown again after {republished_after:.1f} s")
         memory = peak_mebibytes(pid)
