@@ -10,6 +10,7 @@ ARGS ?=
 
 DEV := .venv
 DEMO := .venv-demo
+BENCH := .venv-bench
 MUTATE := .mutate
 LOCKS := deploy/requirements
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
@@ -42,7 +43,7 @@ define programme
 	@$(DEV)/bin/python -m tests.programme $(1) --n $(or $(N),$(2)) --minutes $(or $(MINUTES),$(3)) $(addprefix --seed ,$(SEED)) --record
 endef
 
-.PHONY: help demo test test-browser check states crash simulate fuzz stateful shutdown wire disk mutate lock clean
+.PHONY: help demo test test-browser check states crash simulate fuzz stateful shutdown wire disk bench bench-scale mutate lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -87,6 +88,14 @@ wire: $(DEV)/.complete ## reliability: connections cut, stalled and reset at eve
 disk: $(DEV)/.complete ## reliability: a store that is full, slow, locked or damaged
 	$(call programme,disk,1000,60)
 
+bench: $(BENCH)/.complete ## CPU, throughput and latency beside what users would pick instead, into docs/performance.md; ROUNDS=5
+	@tests/components/setup
+	@$(BENCH)/bin/python -m bench speed --rounds $(or $(ROUNDS),5)
+
+bench-scale: $(BENCH)/.complete ## the same daemon with up to N=1000000 stored credentials, into docs/performance.md
+	@tests/components/setup
+	@$(BENCH)/bin/python -m bench scale --most $(or $(N),1000000)
+
 states: $(DEV)/.complete ## print the table of transitions into docs/states.md
 	@$(DEV)/bin/python -m tests.unit.domain.states
 
@@ -111,15 +120,19 @@ lock: ## lock the requirements anew, keeping versions that still fit; ARGS=--upg
 	  --no-header --no-annotate $(ARGS) pyproject.toml "$$@"; }; \
 	compile -o $(LOCKS)/runtime.txt; \
 	compile "$$scratch/build.in" --extra demo -c $(LOCKS)/runtime.txt -o $(LOCKS)/demo.txt; \
-	compile "$$scratch/build.in" --extra demo --extra dev --extra postgres -c $(LOCKS)/demo.txt -o $(LOCKS)/dev.txt
+	compile "$$scratch/build.in" --extra demo --extra dev --extra postgres -c $(LOCKS)/demo.txt -o $(LOCKS)/dev.txt; \
+	compile "$$scratch/build.in" --extra bench -c $(LOCKS)/dev.txt -o $(LOCKS)/bench.txt
 
 clean: ## remove virtual environments, installed npm packages, caches and build output
-	@rm -rf $(DEV) $(DEMO) $(MUTATE) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(DEV) $(DEMO) $(BENCH) $(MUTATE) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	@rm -rf tests/components/*/node_modules
 	@find daemon tests bench clients -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(DEV)/.complete: $(LOCKS)/dev.txt pyproject.toml
 	$(call venv,$(DEV),dev.txt)
+
+$(BENCH)/.complete: $(LOCKS)/bench.txt pyproject.toml
+	$(call venv,$(BENCH),bench.txt)
 
 $(DEMO)/.complete: $(LOCKS)/demo.txt pyproject.toml
 	$(call venv,$(DEMO),demo.txt)
