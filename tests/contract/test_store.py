@@ -208,6 +208,15 @@ async def test_an_open_attempt_found_at_start_is_in_doubt_and_settles(bed: Sqlit
     assert Conflict(earlier_login=False, rescued=True) == await commit(bed, attempt, success())
 
 
+async def test_what_changed_last_is_published_first(bed: SqliteBed) -> None:
+    """A refresh has ended the old token: its successor must not wait behind an import of thousands."""
+    bed.add(grant("z"))
+    [attempt] = await bed.claim()
+    bed.add(*(grant(name) for name in ("a", "b")))
+    await commit(bed, attempt, success())
+    assert ["z"] == [one.id for one in await bed.store.unpublished(limit=1)]
+
+
 async def test_a_doubt_from_the_future_waits_no_longer_than_it_must(bed: SqliteBed) -> None:
     """Found by random sequences: the clock went back a day during a stop, and the credential rested for a day."""
     bed.add(grant())

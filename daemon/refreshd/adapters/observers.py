@@ -11,7 +11,11 @@ class Observers:
     """One event to each, in order. A full disk under the log must not cost the answer that was about to be stored."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
-        self._observers = observers
+        self._observers = list(observers)
+
+    def add(self, observer: Observer) -> None:
+        """One that is made of parts that tell these."""
+        self._observers.append(observer)
 
     def on_event(self, event: Event) -> None:
         for observer in self._observers:

@@ -156,7 +156,7 @@ class Store(Protocol):
         ...
 
     async def unpublished(self, *, limit: int) -> Sequence[Snapshot]:
-        """Rows whose revision Redis has not seen."""
+        """Rows whose revision Redis has not seen, the newest first: what is refreshed must not wait behind an import."""
         ...
 
     async def page(self, *, after: CredentialId | None, limit: int) -> Sequence[Snapshot]:

@@ -2,10 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 
-from refreshd.domain.events import KeyRingRefused, KeyRowsCounted, KeyTakenUp, RowsResealed, RowsUnreadable, StoreFailed
-from refreshd.ports.clock import Clock
+from refreshd.domain.events import (
+    Event,
+    FiguresTaken,
+    KeyRingRefused,
+    KeyRowsCounted,
+    KeyTakenUp,
+    RowsResealed,
+    RowsUnreadable,
+    StoreFailed,
+)
 from refreshd.ports.keys import Cursor, KeyRing, SealedRows
 from refreshd.ports.observer import Observer
 from refreshd.ports.store import StoreUnavailable
@@ -14,7 +21,6 @@ BATCH = 50
 PAUSE = 0.03  # between batches: at most some 1,500 rows a second, and most of the store's time is left to others
 YIELD = 0.02
 MOST_YIELDS = 25  # under endless load it goes on nevertheless, twice a second
-EVERY = timedelta(seconds=60)
 
 
 class Resealer:
@@ -26,21 +32,19 @@ class Resealer:
         ring: KeyRing,
         rows: SealedRows,
         observer: Observer,
-        clock: Clock,
         busy: Callable[[], bool] = lambda: False,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._ring = ring
         self._rows = rows
         self._observer = observer
-        self._clock = clock
         self._busy = busy
         self._pause = pause
         self._event = asyncio.Event()
         self._sealing_with = ""
         self._fault = ""
         self._unreadable = 0
-        self._passed_at: float | None = None
+        self._late = False
 
     def tick(self) -> None:
         self._event.set()
@@ -55,13 +59,16 @@ class Resealer:
             await self._event.wait()
 
     async def round(self) -> None:
-        """Look at the ring; move rows when it changed, and once a minute, for a command may have begun with the old one."""
+        """Look at the ring; move rows when it changed, and when some were counted under an older key."""
         changed = await self._take_up()
-        now = self._clock.monotonic()
-        if not changed and self._passed_at is not None and now - self._passed_at < EVERY.total_seconds():
-            return
-        await self.move_all()
-        self._passed_at = now
+        if changed or self._late:
+            self._late = False
+            await self.move_all()
+
+    def on_event(self, event: Event) -> None:
+        """The count of each minute tells whether a command that began before a change has sealed with the older key since."""
+        if isinstance(event, FiguresTaken):
+            self._late = any(count for key, count in event.figures.rows_by_key.items() if key != self._sealing_with)
 
     async def move_all(self) -> None:
         """Until one pass finds nothing left to move. Raises `StoreUnavailable`; what was moved stays moved."""

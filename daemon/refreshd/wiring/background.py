@@ -10,11 +10,10 @@ from refreshd.adapters.observers import Observers
 from refreshd.adapters.sql.resealing import SqlSealedRows
 from refreshd.adapters.sql.revocations import SqlRevocations
 from refreshd.adapters.sql.store import SqlStore
-from refreshd.adapters.system_clock import SystemClock, draw
+from refreshd.adapters.system_clock import draw
 from refreshd.domain.client import Limits
 from refreshd.domain.credential import ClientName
 from refreshd.ports.clock import Clock
-from refreshd.ports.observer import Observer
 from refreshd.service.resealer import Resealer
 from refreshd.service.revoker import Revoker
 from refreshd.wiring.services import Services
@@ -40,7 +39,7 @@ def background(
     connections: Connections,
     *,
     limits: Mapping[ClientName, Limits],
-    observer: Observer,
+    observer: Observers,
     clock: Clock,
 ) -> Background:
     """Made, and given to the supervisor."""
@@ -58,10 +57,10 @@ def background(
             ring=opened.sealer,
             rows=_sealed_rows(opened, store),
             observer=observer,
-            clock=clock,
             busy=lambda: services.refresher.storing > 0,
         ),
     )
+    observer.add(made.resealer)
     services.supervisor.own("revoker", made.revoker.run)
     services.supervisor.own("resealer", made.resealer.run)
     return made
@@ -74,7 +73,6 @@ async def reseal(opened: OpenStore) -> None:
             ring=opened.sealer,
             rows=_sealed_rows(opened, store),
             observer=Observers([]),
-            clock=SystemClock(),
             pause=lambda _seconds: asyncio.sleep(0),  # nobody else is there to give way to
         ).round()
 

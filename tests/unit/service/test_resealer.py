@@ -8,12 +8,13 @@ import pytest
 
 from refreshd.adapters.key_ring_editing import add_key
 from refreshd.adapters.sql.resealing import SqlSealedRows
-from refreshd.domain.events import KeyRowsCounted, RowsResealed
+from refreshd.domain.events import FiguresTaken, KeyRowsCounted, RowsResealed
+from refreshd.domain.figures import Figures
 from refreshd.ports.keys import Batch, Cursor, Looked
 from refreshd.ports.store import StoreUnavailable
-from refreshd.service.resealer import EVERY, MOST_YIELDS, Resealer
+from refreshd.service.resealer import MOST_YIELDS, Resealer
 from tests.contract.stores import SqliteBed, grant
-from tests.fakes import FakeClock, RecordingObserver
+from tests.fakes import RecordingObserver
 
 
 class Pauses:
@@ -64,11 +65,15 @@ def batch(moved: int = 0, outrun: int = 0, unreadable: int = 0) -> Batch:
     return Batch(moved=moved, outrun=outrun, unreadable=unreadable, rest=None)
 
 
+def counted(**rows: int) -> FiguresTaken:
+    figures = Figures(clients={}, due=0, overdue=timedelta(0), publish_pending=0, rows_by_key=rows, last_commit_at=None)
+    return FiguresTaken(figures=figures)
+
+
 class Bench:
     def __init__(self, *batches: Batch) -> None:
         self.ring = Ring()
         self.rows = Rows(*batches)
-        self.clock = FakeClock()
         self.observer = RecordingObserver()
         self.pauses = Pauses()
         self.is_busy = False
@@ -76,7 +81,6 @@ class Bench:
             ring=self.ring,
             rows=self.rows,
             observer=self.observer,
-            clock=self.clock,
             busy=lambda: self.is_busy,
             pause=self.pauses,
         )
@@ -91,13 +95,15 @@ async def test_passes_go_on_until_one_finds_nothing() -> None:
     assert [(5, 1)] == [(event.moved, event.outrun) for event in told]
 
 
-async def test_without_news_it_looks_once_a_minute() -> None:
+async def test_without_news_it_moves_what_was_counted_under_an_older_key() -> None:
     """A command that began before the rotation may have sealed with the old key after it."""
     bench = Bench()
     await bench.resealer.round()
+    bench.resealer.on_event(counted(old=3))
     await bench.resealer.round()
     assert 1 == bench.rows.asked
-    bench.clock.advance(EVERY)
+    bench.resealer.on_event(counted(old=2, older=1))
+    await bench.resealer.round()
     await bench.resealer.round()
     assert 2 == bench.rows.asked
 
@@ -134,7 +140,7 @@ async def test_a_refused_ring_is_told_once() -> None:
 async def test_unreadable_rows_are_told_once() -> None:
     bench = Bench(batch(unreadable=2), batch(unreadable=2))
     await bench.resealer.round()
-    bench.clock.advance(EVERY)
+    bench.resealer.on_event(counted(lost=2))
     await bench.resealer.round()
     assert ["keys.rows_unreadable"] == bench.observer.names()
 
@@ -166,12 +172,11 @@ def bed(tmp_path: Path) -> Iterator[SqliteBed]:
 async def test_a_whole_rotation_on_a_real_store(bed: SqliteBed) -> None:
     """From a key added to the file to 0 rows under the old one, by ticks alone."""
     bed.add(*(grant(f"{number:03}") for number in range(120)))
-    old, clock, observer = bed.sealer.primary_key_id, FakeClock(), RecordingObserver()
+    old, observer = bed.sealer.primary_key_id, RecordingObserver()
     rows = SqlSealedRows(bed.store.threads, bed.codec, bed.sealer, bed.environment)
-    resealer = Resealer(ring=bed.sealer, rows=rows, observer=observer, clock=clock, pause=Pauses())
+    resealer = Resealer(ring=bed.sealer, rows=rows, observer=observer, pause=Pauses())
     await resealer.round()
     new = add_key(bed.ring)
-    clock.advance(timedelta(seconds=1))
     await resealer.round()
     (last,) = [event for event in observer.events if isinstance(event, KeyRowsCounted)][-1:]
     assert {new: 121, old: 0} == dict(last.rows_by_key)

@@ -103,7 +103,7 @@ Index(
     sqlite_where=SCHEDULED,
     postgresql_where=SCHEDULED,
 )
-Index("ix_credential_pending", credential.c.id, sqlite_where=PENDING, postgresql_where=PENDING)
+Index("ix_credential_pending", credential.c.updated_at, sqlite_where=PENDING, postgresql_where=PENDING)
 Index(
     "ix_credential_relogin",
     credential.c.client,

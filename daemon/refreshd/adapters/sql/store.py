@@ -160,7 +160,7 @@ class SqlStore:
             await self._writer.run(lambda connection: holding.lift(connection, found, now))
 
     async def unpublished(self, *, limit: int) -> Sequence[Snapshot]:
-        return await self._snapshots(select(credential).where(PENDING).limit(limit))
+        return await self._snapshots(select(credential).where(PENDING).order_by(c.updated_at.desc()).limit(limit))
 
     async def page(self, *, after: CredentialId | None, limit: int) -> Sequence[Snapshot]:
         query = select(credential).order_by(c.id).limit(limit)
