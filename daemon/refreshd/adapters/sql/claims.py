@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping
 from refreshd.adapters.sql import history, holding, statements
 from refreshd.adapters.sql.rows import RowCodec, credential_of
 from refreshd.adapters.sql.statements import Work
-from refreshd.domain.credential import AttemptId, ClientName, CredentialId
+from refreshd.domain.credential import AttemptId, ClientName, CredentialId, Lane
 from refreshd.domain.events import CredentialHeld
 from refreshd.domain.steps import Reached, Step
 from refreshd.ports.sealer import Undecryptable
@@ -33,17 +33,21 @@ class Claimer:
         *,
         now: datetime,
         capacity: Mapping[ClientName, Capacity],
+        due: Mapping[ClientName, Collection[Lane]],
         total: int,
         spared: Collection[CredentialId],
     ) -> Claims:
-        """Take at most `total` due rows; not those in `spared`, which this process still works on."""
-        values = {"clients": list(capacity), "now": now, "holding": list(spared)}
-        history.close_open(connection, statements.LAPSED, values, code="lease_ran_out")
+        """Take at most `total` rows from the lanes that are `due`; not those in `spared`, which this process still works on."""
+        values = {"clients": list(due), "now": now, "holding": list(spared)}
+        if any(Lane.IN_DOUBT in lanes for lanes in due.values()):
+            history.close_open(connection, statements.LAPSED, values, code="lease_ran_out")
+            due = {client: {*lanes, Lane.RETRYING} for client, lanes in due.items()}  # where those without a login go
         rows: list[RowMapping] = []
         more: set[ClientName] = set()
-        for client, room in capacity.items():
+        for client, lanes in ((name, due[name]) for name in capacity if name in due):
+            room = capacity[client]
             wanted = min(room.count, total - len(rows))
-            taken = self._take(connection, client, room, wanted, now=now, spared=list(spared))
+            taken = self._take(connection, client, room, wanted, lanes=lanes, now=now, spared=list(spared))
             rows.extend(taken)
             if len(taken) >= wanted:  # also when others had taken all the room
                 more.add(client)
@@ -59,6 +63,7 @@ class Claimer:
         room: Capacity,
         wanted: int,
         *,
+        lanes: Collection[Lane],
         now: datetime,
         spared: Sequence[CredentialId],
     ) -> Sequence[RowMapping]:
@@ -67,6 +72,8 @@ class Claimer:
         for work, most in _order_of_work(room):
             if len(rows) >= wanted:
                 break
+            if work is not Work.PROBE and statements.LANE_OF[work] not in lanes:
+                continue
             values |= {"count": min(wanted - len(rows), most), "batch": f"{uuid4().hex}/"}
             if work is Work.LIVING:
                 values |= {"horizon": now - room.horizon, "alive": now + STILL_IN_TIME}

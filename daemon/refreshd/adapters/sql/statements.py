@@ -121,7 +121,7 @@ class Work(StrEnum):
     PROBE = "probe"
 
 
-_LANES = {
+LANE_OF = {
     Work.IN_DOUBT: Lane.IN_DOUBT,
     Work.ENDING: Lane.ENDING,
     Work.LIVING: Lane.ORDINARY,
@@ -142,7 +142,7 @@ def _claim(work: Work) -> Update:
     due = select(c.id).where(
         SCHEDULED,
         c.client == bindparam("b_client"),
-        c.lane.in_(LANES) if work is Work.PROBE else c.lane == int(_LANES[work]),
+        c.lane.in_(LANES) if work is Work.PROBE else c.lane == int(LANE_OF[work]),
         c.next_attempt_at <= bindparam("now", type_=Instant),
         c.id.not_in(bindparam("holding", expanding=True)),
     )

@@ -24,6 +24,7 @@ from refreshd.adapters.sql.claims import Claimer
 from refreshd.adapters.sql.commits import Answer, GroupCommit
 from refreshd.adapters.sql.engine import SqlEngines
 from refreshd.adapters.sql.figures import count
+from refreshd.adapters.sql.lanes import due_lanes
 from refreshd.adapters.sql.rows import RowCodec, encode_events
 from refreshd.adapters.sql.schema import PENDING, client_fact, credential, to_micros
 from refreshd.adapters.sql.schema import store as store_table
@@ -105,12 +106,11 @@ class SqlStore:
         able = {client: room for client, room in capacity.items() if room.count > 0}
         if not able or total <= 0:
             return Claims(attempts=())
-        peek = {"clients": list(able), "now": now}
-        due = await self._reader.run(lambda connection: connection.execute(statements.FIRST_DUE, peek).first())
-        if due is None:
+        due = await self._reader.run(lambda connection: due_lanes(connection, able, now))
+        if not due:
             return Claims(attempts=())
         self._reached(Step.CLAIM_BEGUN)
-        claim = partial(self._claimer.claim, now=now, capacity=able, total=total, spared=holding)
+        claim = partial(self._claimer.claim, now=now, capacity=able, due=due, total=total, spared=holding)
         claims = await self._writer.run(claim)
         self._reached(Step.CLAIMED)
         return claims
