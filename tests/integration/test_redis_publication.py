@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from refreshd.adapters.redis.connecting import Direct
 from refreshd.adapters.redis.publisher import RedisPublisher
 from refreshd.adapters.system_clock import SystemClock
 from refreshd.domain.credential import AccessToken, ClientName, CredentialId, Reason, Status
@@ -22,7 +23,7 @@ STALE_WRITES = 1000
 @pytest.fixture
 async def publisher(redis_server: RedisServer) -> AsyncIterator[RedisPublisher]:
     async with RedisPublisher(
-        Secret(redis_server.url), prefix="refreshd", identity=IDENTITY, clock=SystemClock()
+        Direct(url=Secret(redis_server.url)), prefix="refreshd", identity=IDENTITY, clock=SystemClock()
     ) as made:
         await made.announce()
         yield made
@@ -151,7 +152,9 @@ async def test_an_absent_redis_is_told_quickly_and_without_its_password(redis_se
     """No retries of ten times five seconds, no address in the text."""
     url = f"redis://:secret-pw@127.0.0.1:{redis_server.port}/0"
     redis_server.stop()
-    async with RedisPublisher(Secret(url), prefix="refreshd", identity=IDENTITY, clock=SystemClock()) as made:
+    async with RedisPublisher(
+        Direct(url=Secret(url)), prefix="refreshd", identity=IDENTITY, clock=SystemClock()
+    ) as made:
         with pytest.raises(PublisherUnavailable) as caught:
             await made.announce()
     assert "secret-pw" not in str(caught.value)

@@ -82,7 +82,9 @@ CONTRACT: dict[str, list[dict[str, str]]] = {
     "publish_lag_seconds_count": [{}],
     "publish_pending": [{}],
     "publishes_total": combinations(result=("written", "same", "stale", "failed")),
-    "republishes_total": combinations(reason=("started", "reconnected", "flushed", "clock_stepped", "adopted")),
+    "republishes_total": combinations(
+        reason=("started", "reconnected", "flushed", "server_changed", "clock_stepped", "adopted")
+    ),
     "scan_last_success_timestamp_seconds": [{}],
     "clients_suspended": combinations(client=BOTH, cause=CAUSES),
     "grant_storms": combinations(client=BOTH),

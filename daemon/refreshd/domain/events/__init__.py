@@ -42,6 +42,7 @@ from refreshd.domain.events.daemon import (
     DaemonStarted,
     DaemonStopped,
     DoubtsFound,
+    EvictionPossible,
     FiguresTaken,
     ForeignKeys,
     PublishedBatch,
@@ -103,6 +104,7 @@ Event = (
     | StoreFailed
     | ResponsesUnpersisted
     | DoubtsFound
+    | EvictionPossible
     | ScanFinished
     | FiguresTaken
     | TickMissed
@@ -146,6 +148,7 @@ __all__ = [
     "DoubtsFound",
     "EarlierLoginDropped",
     "Event",
+    "EvictionPossible",
     "FiguresTaken",
     "ForeignKeys",
     "GrantStormBegan",
