@@ -49,10 +49,10 @@ class ClusterGroup:
     def addresses(self) -> list[tuple[str, int]]:
         return [("127.0.0.1", node.port) for node in self.nodes]
 
-    def client(self) -> RedisCluster:
-        """One that answers in strings; closed with the cluster."""
+    def client(self, *, without: int | None = None) -> RedisCluster:
+        """One that answers in strings, and does not ask the node of that number where the slots are; closed with the cluster."""
         untyped: Any = ClusterNode
-        nodes = [untyped(host, port) for host, port in self.addresses]
+        nodes = [untyped(host, port) for number, (host, port) in enumerate(self.addresses) if number != without]
         made = RedisCluster(startup_nodes=nodes, decode_responses=True, socket_timeout=2)
         self._clients.append(made)
         return made

@@ -97,26 +97,30 @@ class Client:
     follow: Callable[[], Awaitable[None]] = _nothing
 
 
-def connect(place: Place) -> Client:
-    """A client that has not connected yet: nothing is waited for, and nothing but a missing file can fail."""
+def connect(place: Place, *, name: str = "refreshd", socket_timeout: float = SOCKET_TIMEOUT) -> Client:
+    """A client that has not connected yet: nothing is waited for. `name`: as CLIENT LIST shows it.
+
+    `socket_timeout`: in seconds, longer for who asks Redis to hold an answer back.
+    """
+    options = _options(name, socket_timeout)
     match place:
         case Direct():
-            return _direct(place)
+            return _direct(place, options)
         case BySentinel():
-            return _by_sentinel(place)
+            return _by_sentinel(place, options)
         case InCluster():
-            return _in_cluster(place)
+            return _in_cluster(place, options)
 
 
-def _direct(place: Direct) -> Client:
-    options: dict[str, Any] = {**parse_url(place.url.reveal()), **place.access.login(), **_options()}
+def _direct(place: Direct, ours: Mapping[str, Any]) -> Client:
+    options: dict[str, Any] = {**parse_url(place.url.reveal()), **place.access.login(), **ours}
     if options.get("connection_class") is SSLConnection:
         options |= place.access.files()
     redis = Redis.from_pool(ConnectionPool(**options))
     return Client(redis=redis, close=redis.aclose)
 
 
-def _by_sentinel(place: BySentinel) -> Client:
+def _by_sentinel(place: BySentinel, ours: Mapping[str, Any]) -> Client:
     untyped_sentinel, untyped_pool = cast("Any", Sentinel), cast("Any", SentinelConnectionPool)  # in redis-py
     sentinel = untyped_sentinel(list(place.sentinels), sentinel_kwargs=_sentinel_options(place.sentinel_access))
     access = place.access
@@ -127,7 +131,7 @@ def _by_sentinel(place: BySentinel) -> Client:
         db=place.db,
         **access.login(),
         **(access.files() if access.tls else {}),
-        **_options(),
+        **ours,
     )
     redis = Redis.from_pool(pool)
 
@@ -147,11 +151,11 @@ def _by_sentinel(place: BySentinel) -> Client:
     return Client(redis=redis, close=close, follow=follow)
 
 
-def _in_cluster(place: InCluster) -> Client:
+def _in_cluster(place: InCluster, ours: Mapping[str, Any]) -> Client:
     given: dict[str, Any] = dict(parse_url(place.url.reveal())) if place.url else {}
     tls = place.access.tls or given.pop("connection_class", None) is SSLConnection
     given.pop("db", None)  # a cluster has only the one, and refuses to be asked for it
-    options = {**given, **place.access.login(), **(place.access.files() if tls else {}), **_options()}
+    options = {**given, **place.access.login(), **(place.access.files() if tls else {}), **ours}
     if place.nodes:
         options["startup_nodes"] = [ClusterNode(host, port) for host, port in place.nodes]
     cluster = RedisCluster(ssl=tls, **options)
@@ -166,16 +170,16 @@ def _in_cluster(place: InCluster) -> Client:
     return Client(redis=cast("Redis", cluster), close=close)
 
 
-def _options() -> dict[str, Any]:
+def _options(name: str, socket_timeout: float) -> Mapping[str, Any]:
     """The same for every server that holds tokens. A retry is ours to make: here it would hide how long things take."""
     return {
         "decode_responses": True,
         "encoding_errors": _LENIENT,  # one odd token or key must not fail the whole batch
         "protocol": 2,
         "socket_connect_timeout": CONNECT_TIMEOUT,
-        "socket_timeout": SOCKET_TIMEOUT,
+        "socket_timeout": socket_timeout,
         "retry": Retry(NoBackoff(), 0),
-        "client_name": "refreshd",
+        "client_name": name,
     }
 
 

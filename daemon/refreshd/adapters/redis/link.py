@@ -10,7 +10,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisClusterException, RedisError, ResponseError
+from redis.exceptions import (
+    ClusterDownError,
+    ConnectionError,  # noqa: A004 - redis-py's own, as the next
+    MasterDownError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+    TimeoutError,  # noqa: A004
+    TryAgainError,
+)
 
 from refreshd.adapters.redis.connecting import Client, Place, connect
 from refreshd.ports.publisher import PublisherUnavailable
@@ -18,6 +28,16 @@ from refreshd.ports.publisher import PublisherUnavailable
 CALL_TIMEOUT = 5.0
 # OSError covers time-outs, refused connections and TLS; the cluster's exception stands outside redis-py's own family.
 FAULTS = (RedisError, RedisClusterException, OSError, UnicodeError)
+# Of a whole server, not of the key that was asked for. They pass; what they met has to be sent again.
+AWAY = (
+    ConnectionError,
+    TimeoutError,
+    ClusterDownError,
+    MasterDownError,
+    ReadOnlyError,
+    TryAgainError,
+    RedisClusterException,
+)
 
 
 class Link:

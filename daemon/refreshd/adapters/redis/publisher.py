@@ -19,7 +19,7 @@ from refreshd.adapters.redis.keys import (
     event_fields,
     relogin_score,
 )
-from refreshd.adapters.redis.link import Link, told
+from refreshd.adapters.redis.link import AWAY, Link, told
 from refreshd.adapters.redis.servers import evicting, run_ids
 from refreshd.domain.credential import CredentialId
 from refreshd.ports.clock import Clock
@@ -67,7 +67,7 @@ class RedisPublisher:
             pipe.hget(self._keys.meta, "store_id")
             for name in ids:
                 pipe.hmget(self._keys.status(name), "generation", "revision", "updated_at")
-            owner, *answers = await pipe.execute(raise_on_error=False)
+            owner, *answers = _reached(await pipe.execute(raise_on_error=False))
         if owner != self._identity["store_id"]:
             return {}
         found = ((name, _counters(answer)) for name, answer in zip(ids, answers, strict=True))
@@ -90,7 +90,7 @@ class RedisPublisher:
             writes.extend(mine)
             spans.append(len(mine))
         async with self._link.call():
-            answers = await self._compare_and_set(writes)
+            answers = _reached(await self._compare_and_set(writes))
             results = _results(answers, spans)
             shown = (Published.WRITTEN, Published.SAME)
             await self._announce_changes(
@@ -129,6 +129,14 @@ class RedisPublisher:
                     fields = cast("Any", event_fields(snapshot, kind))
                     pipe.xadd(self._keys.events, fields, maxlen=EVENTS_CAP, approximate=True)
             await pipe.execute()
+
+
+def _reached(answers: Sequence[Any]) -> Sequence[Any]:
+    """Raise what says that a server is away: on a cluster it stands among the answers of the others."""
+    for answer in answers:
+        if isinstance(answer, AWAY):
+            raise answer
+    return answers
 
 
 def _results(answers: Sequence[object], spans: Sequence[int]) -> list[Published]:
