@@ -5,7 +5,7 @@ The store knows what Redis has not seen, so an outage or a crash only delays; re
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -53,6 +53,7 @@ class Publication:
         clock: Clock,
         store_id: str,
         reached: Reached = unobserved,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store = store
         self._publisher = publisher
@@ -60,6 +61,7 @@ class Publication:
         self._clock = clock
         self._store_id = store_id
         self._reached = reached
+        self._pause = pause
         self._event = asyncio.Event()
         self._connected = False
         self._foreign: str | None = None
@@ -80,9 +82,9 @@ class Publication:
         while True:
             began = self._clock.monotonic()
             if not await self.round():
-                await asyncio.sleep(RECONNECT_AFTER)
+                await self._pause(RECONNECT_AFTER)
             elif self._republishing:
-                await asyncio.sleep(max(0.0, began + PAGE_EVERY - self._clock.monotonic()))
+                await self._pause(max(0.0, began + PAGE_EVERY - self._clock.monotonic()))
             else:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(WAKE_EVERY):
