@@ -77,8 +77,8 @@ class Tls:
 
 
 @contextmanager
-def tls_server(directory: Path) -> Iterator[tuple[RedisServer, Tls]]:
-    """It demands a client certificate on its TLS port; the plain port beside it is for who looks on."""
+def tls_server(directory: Path, *more: str) -> Iterator[tuple[RedisServer, Tls]]:
+    """It demands a client certificate on its TLS port; the plain port beside it is for who looks on. `more` options."""
     places = {name: directory / name for name in ("server", "client")}
     for place in places.values():
         place.mkdir()
@@ -91,7 +91,8 @@ def tls_server(directory: Path) -> Iterator[tuple[RedisServer, Tls]]:
         "tls-ca-cert-file": str(places["client"] / "certificate.pem"),
         "tls-auth-clients": "yes",
     }
-    with RedisServer(options=[text for name, value in options.items() for text in (f"--{name}", value)]) as server:
+    listed = [text for name, value in options.items() for text in (f"--{name}", value)]
+    with RedisServer(options=[*listed, *more]) as server:
         yield (
             server,
             Tls(

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from dataclasses import replace
 from os import kill
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from refreshd.config.settings import RedisSettings
 from refreshd.domain.secret import Secret
 from refreshd.ports.publisher import Published, PublisherUnavailable
 from refreshd.wiring.redis import check_redis
+from tests.components.ports import free_port
 from tests.components.redis_cluster import ClusterGroup
 from tests.components.redis_sentinels import MASTER, SentinelGroup, tls_sentinel
 from tests.components.redis_server import RedisServer
@@ -139,6 +141,24 @@ async def test_sentinel_with_tls_on_both_kinds_of_servers(tmp_path: Path) -> Non
                     else:
                         with pytest.raises(PublisherUnavailable, match="MasterNotFoundError"):
                             await publisher.announce()
+
+
+async def test_a_cluster_with_tls_and_a_single_node(tmp_path: Path) -> None:
+    """Named by a URL, as a managed service with one shard is; its slots are told with the TLS port."""
+    options = ("--cluster-enabled", "yes", "--tls-cluster", "yes", "--cluster-port", str(free_port()))
+    with tls_server(tmp_path, *options) as (server, tls):
+        admin: Any = server.client()
+        admin.acl_setuser(USER, enabled=True, passwords=[f"+{PASSWORD}"], keys=["*"], commands=["+@all"])
+        admin.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        place = InCluster(url=Secret(f"rediss://127.0.0.1:{tls.port}/0"), access=replace(tls.access(), tls=False))
+        async with made(place) as publisher:
+            await until_it_succeeds(publisher, 10, seconds=10)
+            assert (await publisher.announce()).servers == admin.info("server")["run_id"]
+            assert (await publisher.look()).intact
+        stranger = InCluster(nodes=[("127.0.0.1", tls.port)], access=Access(tls=True))
+        async with made(stranger) as publisher:
+            with pytest.raises(PublisherUnavailable, match="certificate"):
+                await publisher.announce()
 
 
 async def test_another_process_is_noticed_though_meta_survives(tmp_path: Path) -> None:

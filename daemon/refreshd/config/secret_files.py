@@ -70,6 +70,10 @@ def _judge_tls(at: str, key: str, file: Path, content: Text, findings: Findings)
     elif key in _OWN and not re.search(f"-----BEGIN [A-Z ]*{wanted}-----", content.text):
         message = f"{file} holds no {wanted.lower()}: a file in PEM format is wanted, with a BEGIN {wanted} line"
         findings.faults.append(fault_at(at, str(file), message))
+    elif key in _OWN and re.search(r"BEGIN ENCRYPTED|Proc-Type: 4,ENCRYPTED", content.text):
+        findings.faults.append(
+            fault_at(at, str(file), f"{file} is encrypted, and there is nobody to ask for its passphrase")
+        )
     if wanted == "PRIVATE KEY" and content.is_open_to_all:
         findings.warnings.append(f"{at}: other users can read the key; run: chmod 600 {shlex.quote(str(file))}")
 

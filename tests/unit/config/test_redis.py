@@ -23,6 +23,7 @@ def redis(text: str) -> str:
 def files(tmp_path: Path) -> str:
     """Lines for TLS, with files that exist."""
     self_signed(tmp_path)
+    write(tmp_path, "-----BEGIN ENCRYPTED PRIVATE KEY-----\nx", name="locked.pem")
     return 'ca_file = "certificate.pem"\ncert_file = "certificate.pem"\nkey_file = "key.pem"\n'
 
 
@@ -107,6 +108,10 @@ def test_the_environment_can_say_all_of_it(tmp_path: Path) -> None:
             "key_file",
             "BEGIN PRIVATE KEY",
         ),
+        ('url = "rediss://h"\ncert_file = "certificate.pem"\nkey_file = "locked.pem"', "key_file", "is encrypted"),
+        ('url = "redis://h?socket_timeout=60"', "url", "may hold only db"),
+        ('url = "rediss://h?ssl_cert_reqs=none"', "url", "may hold only db"),
+        ('url = "redis://h?db=x"', "url", "may hold only db"),
         ('url = "rediss://h"\ncert_file = "absent.pem"', "cert_file", "there is no file"),
         ('sentinels = ["h"]', "sentinels", "must be a list of hosts with ports"),
         ('sentinels = "h:1"', "sentinels", "must be a list"),

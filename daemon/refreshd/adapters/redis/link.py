@@ -100,7 +100,8 @@ def told(exc: BaseException) -> str:
     while isinstance(exc, RedisClusterException) and (inner := _within(exc)):
         exc = inner
     if isinstance(exc, ResponseError) and str(exc):
-        return f"{type(exc).__name__} {str(exc).splitlines()[0]}"
+        # a server that does not know a command quotes what came with it, a token maybe
+        return f"{type(exc).__name__} {str(exc).splitlines()[0].partition(', with args')[0]}"
     within: BaseException | None = exc
     while within is not None and not isinstance(within, ssl.SSLError):
         within = _within(within)
