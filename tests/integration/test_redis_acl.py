@@ -99,7 +99,7 @@ async def publishes_everything(place: Any) -> None:
         standing = await one.look()
         assert standing.intact
         assert standing.servers
-    assert (await inspect(place, prefix="refreshd")).may_ask
+    assert (await inspect(place, prefix="refreshd", clock=SystemClock())).may_ask
 
 
 def refused(client: Any) -> set[str]:

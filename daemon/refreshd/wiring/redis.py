@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from refreshd.adapters.redis.connecting import Access, BySentinel, Direct, InCluster, Place
 from refreshd.adapters.redis.inspection import inspect
+from refreshd.adapters.system_clock import SystemClock
 from refreshd.config.settings import RedisSettings
 from refreshd.domain.secret import Secret
 from refreshd.ports.publisher import PublisherUnavailable
@@ -52,7 +53,7 @@ class RedisReport:
 async def check_redis(redis: RedisSettings, store_id: str) -> RedisReport:
     """Connects as the daemon would, and writes nothing."""
     try:
-        found = await inspect(place_of(redis), prefix=redis.key_prefix)
+        found = await inspect(place_of(redis), prefix=redis.key_prefix, clock=SystemClock())
     except PublisherUnavailable as exc:
         fault = f"Redis cannot be reached ({exc}); check [redis]. Refreshing goes on without it"
         return RedisReport(faults=(fault,))

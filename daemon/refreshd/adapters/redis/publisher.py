@@ -20,7 +20,7 @@ from refreshd.adapters.redis.keys import (
     relogin_score,
 )
 from refreshd.adapters.redis.link import AWAY, Link, told
-from refreshd.adapters.redis.servers import evicting, run_ids
+from refreshd.adapters.redis.servers import Servers
 from refreshd.domain.credential import CredentialId
 from refreshd.ports.clock import Clock
 from refreshd.ports.publisher import Announced, Counters, Published, PublisherUnavailable, Snapshot, Standing
@@ -36,6 +36,7 @@ class RedisPublisher:
         self._keys = Keyspace(prefix)
         self._identity = {**identity, "schema": SCHEMA}
         self._clock = clock
+        self._servers = Servers(clock)
         self._sha = ""
 
     @property
@@ -53,7 +54,8 @@ class RedisPublisher:
     async def announce(self, *, take: bool = False) -> Announced:
         async with self._link.call():
             # first, so that a server that is replaced after this is noticed at the next look
-            servers, policy = await run_ids(self._redis), await evicting(self._redis)
+            servers = await self._servers.run_ids(self._redis)
+            policy = await self._servers.evicting(self._redis)
             found = await cast("Any", self._redis.hget(self._keys.meta, "store_id"))
             known = found == self._identity["store_id"]
             if found is not None and not known and not take:
@@ -76,7 +78,7 @@ class RedisPublisher:
     async def look(self) -> Standing:
         async with self._link.call():
             await self._link.client.follow()
-            servers = await run_ids(self._redis)
+            servers = await self._servers.run_ids(self._redis)
             found = await cast("Any", self._redis.hget(self._keys.meta, "store_id"))
         return Standing(intact=found == self._identity["store_id"], servers=servers)
 
