@@ -42,6 +42,13 @@ def place_of(redis: RedisSettings) -> Place:
     return Direct(url=Secret(redis.url), access=access)
 
 
+def _found_by(redis: RedisSettings) -> str:
+    """The keys that say where it is; the other side's words say when it is a matter of users or certificates."""
+    if redis.sentinels:
+        return "redis.sentinels, redis.sentinel_master, and what else is for the Sentinels"
+    return "redis.nodes" if redis.nodes else "redis.url"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisReport:
     """What would keep tokens from being published, and what would not go well."""
@@ -55,7 +62,7 @@ async def check_redis(redis: RedisSettings, store_id: str) -> RedisReport:
     try:
         found = await inspect(place_of(redis), prefix=redis.key_prefix, clock=SystemClock())
     except PublisherUnavailable as exc:
-        fault = f"Redis cannot be reached ({exc}); check [redis]. Refreshing goes on without it"
+        fault = f"Redis cannot be reached ({exc}); check {_found_by(redis)}. Refreshing goes on without it"
         return RedisReport(faults=(fault,))
     faults, notes = [], []
     if found.store_id is not None and found.store_id != store_id:

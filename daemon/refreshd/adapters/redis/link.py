@@ -70,11 +70,13 @@ class Link:
         Every fault of the far side becomes `PublisherUnavailable`, with a text that holds no address and no password.
         """
         self._calls += 1
+        began_with = self._client
         try:
             async with asyncio.timeout(CALL_TIMEOUT):
                 yield
         except FAULTS as exc:
-            self._give_up()
+            if self._client is began_with or began_with is None:  # else its successor is none the worse for it
+                self._give_up()
             raise PublisherUnavailable(told(exc)) from None
         finally:
             self._calls -= 1
