@@ -76,8 +76,13 @@ def publisher(place: Any) -> RedisPublisher:
     return RedisPublisher(place, prefix="refreshd", identity=IDENTITY, clock=SystemClock())
 
 
-async def publishes_everything(place: Any) -> None:
-    """All that a writer ever does: every kind of key, of withdrawal and of question."""
+def users(*servers: Any) -> set[str]:
+    """Who is connected there, but for us who look on."""
+    return {entry["user"] for one in servers for entry in one.client_list()} - {"default"}
+
+
+async def publishes_everything(place: Any, *servers: Any) -> None:
+    """All that a writer ever does, as its own user: every kind of key, of withdrawal and of question."""
     async with publisher(place) as one:
         assert (await one.announce()).servers
         now = snapshot()
@@ -99,6 +104,7 @@ async def publishes_everything(place: Any) -> None:
         standing = await one.look()
         assert standing.intact
         assert standing.servers
+        assert {"refreshd"} == users(*servers)
     assert (await inspect(place, prefix="refreshd", clock=SystemClock())).may_ask
 
 
@@ -120,7 +126,7 @@ async def test_refreshd_can_do_all_its_work(server: RedisServer) -> None:
     server.client().flushall()
     refused(server.client())
     access = Access(username="refreshd", password=Secret(password("refreshd")))
-    await publishes_everything(Direct(url=Secret(server.url), access=access))
+    await publishes_everything(Direct(url=Secret(server.url), access=access), server.client())
     assert refused(server.client()) <= HARMLESS
 
 
@@ -219,7 +225,8 @@ async def test_the_lines_serve_on_a_cluster_with_what_the_page_adds() -> None:
             for line in SERVER_LINES:
                 admin.execute_command("ACL", "SETUSER", *line.split()[1:], *ON_A_CLUSTER.split())
         access = Access(username="refreshd", password=Secret(password("refreshd")))
-        await publishes_everything(InCluster(nodes=group.addresses, access=access))
+        admins = [node.client() for node in group.nodes]
+        await publishes_everything(InCluster(nodes=group.addresses, access=access), *admins)
         assert set().union(*(refused(node.client()) for node in group.nodes)) <= HARMLESS
 
 
@@ -237,11 +244,11 @@ async def test_sentinels_and_servers_each_have_their_user() -> None:
             access=Access(username="refreshd", password=Secret(password("refreshd"))),
             sentinel_access=Access(username="refreshd", password=Secret(_password(SENTINEL_LINE))),
         )
-        await publishes_everything(place)
+        sentinels = [group.sentinel(number) for number in range(len(group.ports))]
+        await publishes_everything(place, group.primary.client(), *sentinels)
         looking: Any = group.primary.client()
         looking.select(3)
         assert looking.exists("refreshd:meta")
-        for number in range(len(group.ports)):
-            sentinel = group.sentinel(number)
+        for sentinel in sentinels:
             assert refused(sentinel) <= HARMLESS
             sentinel.close()

@@ -154,7 +154,6 @@ def _by_sentinel(place: BySentinel, ours: Mapping[str, Any]) -> Client:
 def _in_cluster(place: InCluster, ours: Mapping[str, Any]) -> Client:
     given: dict[str, Any] = dict(parse_url(place.url.reveal())) if place.url else {}
     tls = given.pop("connection_class", None) is SSLConnection or place.access.tls
-    given.pop("db", None)  # a cluster has only the one, and refuses to be asked for it
     options = {**given, **place.access.login(), **(place.access.files() if tls else {}), **ours}
     if place.nodes:
         options["startup_nodes"] = [ClusterNode(host, port) for host, port in place.nodes]
