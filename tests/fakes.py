@@ -11,7 +11,7 @@ from refreshd.domain.outcome import Deferred, GrantedAccess, Misconfigured, Outc
 from refreshd.domain.requests import parse
 from refreshd.domain.secret import Secret
 from refreshd.ports.discovery import Discovered
-from refreshd.ports.publisher import Announced, Counters, Published, PublisherUnavailable, Snapshot
+from refreshd.ports.publisher import Announced, Counters, Published, PublisherUnavailable, Snapshot, Standing
 from refreshd.ports.requests import Entry, RequestsUnavailable
 from refreshd.ports.token_endpoint import NotSent
 
@@ -130,13 +130,15 @@ class FakeDiscovery:
 class MemoryPublisher:
     """`Publisher` on dictionaries: the same compare-and-set on revision.
 
-    `swallows`: cancellations it will not hear of. `failures`: writes that fail.
+    `swallows`: cancellations it will not hear of. `failures`: writes that fail. `servers`: who it is; `evicting`: its policy.
     """
 
     def __init__(self) -> None:
         self.shown: dict[str, Snapshot] = {}
         self.events: list[tuple[str, str]] = []
         self.meta: str | None = None
+        self.servers = "run-1"
+        self.evicting = ""
         self.down = False
         self.swallows = 0
         self.swallowing = asyncio.Event()
@@ -148,7 +150,9 @@ class MemoryPublisher:
         if found is not None and not known and not take:
             return Announced(known=False, found_store=found, written=False)
         self.meta = "ours"
-        return Announced(known=known, found_store=None if known else found)
+        return Announced(
+            known=known, found_store=None if known else found, servers=self.servers, evicting=self.evicting
+        )
 
     async def published(self, ids: Sequence[CredentialId]) -> Mapping[CredentialId, Counters]:
         self._check()
@@ -158,9 +162,9 @@ class MemoryPublisher:
             for name, one in there.items()
         }
 
-    async def intact(self) -> bool:
+    async def look(self) -> Standing:
         self._check()
-        return self.meta == "ours"
+        return Standing(intact=self.meta == "ours", servers=self.servers)
 
     async def publish(self, snapshots: Sequence[Snapshot]) -> Sequence[Published]:
         self._check()

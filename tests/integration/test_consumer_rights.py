@@ -1,4 +1,4 @@
-"""The rights that docs/consumers.md gives a consumer: enough for the library, and for nothing else."""
+"""The rights that docs/redis.md gives a consumer: enough for the library, and for nothing else."""
 
 import re
 from pathlib import Path
@@ -10,16 +10,16 @@ import redis
 from refreshd_client import TokenReader, TokenUnavailable
 from tests.components.redis_server import RedisServer
 
-PAGE = Path(__file__).parents[2] / "docs/consumers.md"
+PAGE = Path(__file__).parents[2] / "docs/redis.md"
 ID = "acme/1"
 
 
 @pytest.fixture
 def reader(redis_server: RedisServer) -> redis.Redis:
     """A client of the page's user."""
-    [line] = re.findall(r"^ {4}ACL SETUSER reader (.*)$", PAGE.read_text(), re.MULTILINE)
+    [line] = re.findall(r"^user consumer (.*)$", PAGE.read_text(), re.MULTILINE)
     admin: Any = redis_server.client()
-    admin.execute_command("ACL", "SETUSER", "reader", *line.replace("PASSWORD", "pw").split())
+    admin.execute_command("ACL", "SETUSER", "reader", *line.replace("CONSUMER-PASSWORD", "pw").split())
     return redis.Redis(port=redis_server.port, username="reader", password="pw")
 
 

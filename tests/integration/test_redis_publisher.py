@@ -1,11 +1,11 @@
-"""Every value in a real Redis, and what its failures do to a batch (contract §4).
+"""Every value in a real Redis of every shape, and what its failures do to a batch (contract §4).
 
 What consumers and stale writers rely on first stands in `test_redis_publication.py`.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import redis
 
+from refreshd.adapters.redis.connecting import Direct, Place
 from refreshd.adapters.redis.keys import EVENTS_CAP
 from refreshd.adapters.redis.publisher import RedisPublisher
 from refreshd.adapters.system_clock import SystemClock
@@ -21,6 +22,7 @@ from refreshd.domain.events import StreamEvent
 from refreshd.domain.secret import Secret
 from refreshd.ports.publisher import Announced, Published, PublisherUnavailable, Snapshot
 from tests.components.redis_server import RedisServer
+from tests.components.redis_shapes import SHAPES, Shape
 from tests.components.tcp_proxy import TcpProxy
 
 IDENTITY = {"store_id": "s1", "environment": "production", "instance": "i1", "started_at": "1"}
@@ -29,20 +31,35 @@ EXPIRES = NOW + timedelta(seconds=1000)
 SLACK = 0.5
 
 
-def made(url: str, **identity: str) -> RedisPublisher:
-    return RedisPublisher(Secret(url), prefix="p", identity={**IDENTITY, **identity}, clock=SystemClock())
+def made(place: Place | str, **identity: str) -> RedisPublisher:
+    """On a place, or on one server by its URL."""
+    found = Direct(url=Secret(place)) if isinstance(place, str) else place
+    return RedisPublisher(found, prefix="p", identity={**IDENTITY, **identity}, clock=SystemClock())
+
+
+@pytest.fixture(scope="module", params=SHAPES)
+def running(request: pytest.FixtureRequest) -> Iterator[Shape]:
+    """One set of servers for a module; tests ask for `shape`, which empties it first."""
+    with SHAPES[request.param]() as one:
+        yield one
 
 
 @pytest.fixture
-async def publisher(redis_server: RedisServer) -> AsyncIterator[RedisPublisher]:
-    async with made(redis_server.url) as one:
+def shape(running: Shape) -> Shape:
+    running.empty()
+    return running
+
+
+@pytest.fixture
+async def publisher(shape: Shape) -> AsyncIterator[RedisPublisher]:
+    async with made(shape.place) as one:
         await one.announce()
         yield one
 
 
 @pytest.fixture
-def client(redis_server: RedisServer) -> redis.Redis:
-    return redis_server.client()
+def client(shape: Shape) -> redis.Redis:
+    return shape.client
 
 
 def token(text: str = "the-token", **fields: Any) -> AccessToken:
@@ -144,7 +161,7 @@ class TestValues:
     async def test_an_id_is_taken_as_it_is(self, publisher: RedisPublisher, client: redis.Redis, name: str) -> None:
         """An id is no path and no pattern: its keys are its own."""
         await publisher.publish([snapshot(name)])
-        assert {f"p:token:{name}", f"p:status:{name}", "p:meta"} == set(client.keys("*"))
+        assert {f"p:token:{name}", f"p:status:{name}", "p:meta"} == set(client.scan_iter("*"))
 
     async def test_a_token_that_is_not_unicode_harms_nobody_else(
         self, publisher: RedisPublisher, client: redis.Redis
@@ -228,16 +245,17 @@ class TestTheStream:
 
 
 class TestWhoseKeys:
-    async def test_meta_says_whose_keys_these_are(self, redis_server: RedisServer, client: redis.Redis) -> None:
+    async def test_meta_says_whose_keys_these_are(self, shape: Shape, client: redis.Redis) -> None:
         """First nobody's, then ours; another store's are named and left alone, until they are to be taken (R11)."""
-        async with made(redis_server.url) as ours, made(redis_server.url, store_id="s2") as theirs:
-            assert Announced(known=False) == await ours.announce()
-            assert Announced(known=True) == await ours.announce()
+        async with made(shape.place) as ours, made(shape.place, store_id="s2") as theirs:
+            servers = (await ours.look()).servers
+            assert Announced(known=False, servers=servers) == await ours.announce()
+            assert Announced(known=True, servers=servers) == await ours.announce()
             assert {**IDENTITY, "schema": "1"} == client.hgetall("p:meta")
             assert Announced(known=False, found_store="s1", written=False) == await theirs.announce()
-            assert (True, False) == (await ours.intact(), await theirs.intact())
-            assert Announced(known=False, found_store="s1") == await theirs.announce(take=True)
-            assert (False, True) == (await ours.intact(), await theirs.intact())
+            assert (True, False) == ((await ours.look()).intact, (await theirs.look()).intact)
+            assert Announced(known=False, found_store="s1", servers=servers) == await theirs.announce(take=True)
+            assert (False, True) == ((await ours.look()).intact, (await theirs.look()).intact)
 
     async def test_counters_are_read_as_far_as_they_are_ours(
         self, publisher: RedisPublisher, client: redis.Redis
@@ -256,9 +274,9 @@ class TestWhoseKeys:
 
     async def test_a_flush_is_noticed(self, publisher: RedisPublisher, client: redis.Redis) -> None:
         """An empty Redis looks like a quiet one, but for `meta`."""
-        assert await publisher.intact()
+        assert (await publisher.look()).intact
         client.flushall()
-        assert not await publisher.intact()
+        assert not (await publisher.look()).intact
 
     async def test_no_refresh_token_is_anywhere(self, publisher: RedisPublisher, client: redis.Redis) -> None:
         """The snapshot has no room for one; nothing in Redis is named like one."""
@@ -287,15 +305,20 @@ class TestCompareAndSet:
         written, stale = Published.WRITTEN, Published.STALE
         assert [written, written, stale, written, written] == results
 
-    async def test_a_script_is_loaded_when_it_is_missing(self, redis_server: RedisServer, client: redis.Redis) -> None:
+    async def test_a_script_is_loaded_when_it_is_missing(self, shape: Shape, client: redis.Redis) -> None:
         """A restart and SCRIPT FLUSH both forget it; so does a publisher that never announced."""
-        async with made(redis_server.url) as one:
+        async with made(shape.place) as one:
             assert [Published.WRITTEN] == await one.publish([snapshot()])
             client.script_flush()
             assert [Published.WRITTEN] == await one.publish([snapshot(revision=11)])
 
 
 class TestFailures:
+    @pytest.fixture
+    def shape(self, redis_server: RedisServer) -> Shape:
+        """One server, of this test's own: it may be damaged. What the other shapes add stands in `test_redis_faults.py`."""
+        return Shape(place=Direct(url=Secret(redis_server.url)), client=redis_server.client())
+
     @pytest.mark.parametrize("key", ["p:status:bad", "p:token:bad"])
     async def test_a_key_of_another_type_fails_its_credential_alone(
         self, publisher: RedisPublisher, client: redis.Redis, key: str

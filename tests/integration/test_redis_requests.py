@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from refreshd.adapters.redis import requests as adapter
+from refreshd.adapters.redis.connecting import Direct
 from refreshd.adapters.redis.requests import CONSUMER, GROUP, RedisRequests
 from refreshd.domain.credential import CredentialId
 from refreshd.domain.requests import RefreshRequest
@@ -23,7 +24,7 @@ LONG = timedelta(seconds=2)
 
 
 def made(url: str, store_id: str = "s1") -> RedisRequests:
-    return RedisRequests(Secret(url), prefix="p", store_id=store_id)
+    return RedisRequests(Direct(url=Secret(url)), prefix="p", store_id=store_id)
 
 
 @pytest.fixture

@@ -36,7 +36,10 @@ SCHEDULER: Mapping[str, str | int] = {
 
 @dataclass(slots=True)
 class Installation:
-    """One directory. Clients `basic` and `pkce` are the authorization server's `conf` and `pub`; `client_keys`: lines for each."""
+    """One directory. Clients `basic` and `pkce` are the authorization server's `conf` and `pub`; `client_keys`: lines for each.
+
+    `redis`: the lines of [redis] where it is more than a URL.
+    """
 
     directory: Path
     oidc: OidcServer
@@ -47,6 +50,7 @@ class Installation:
     scope: str = "offline_access read"
     client_keys: Mapping[str, Sequence[str]] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
+    redis: Sequence[str] = ()
     extra: str = ""
     secret: str = SECRETS["conf"]
     output: list[str] = field(default_factory=list)
@@ -72,7 +76,7 @@ class Installation:
         lines = ["[scheduler]"]
         lines += [f"{name} = {json.dumps(value)}" for name, value in {**SCHEDULER, **self.scheduler}.items()]
         lines += ["[store]", f'url = "sqlite:///{self.database}"', 'encryption_key_file = "encryption.key"']
-        lines += ["[redis]", f'url = "{self.redis_url}"', "[http]", 'listen = "127.0.0.1:0"']
+        lines += ["[redis]", *(self.redis or [f'url = "{self.redis_url}"']), "[http]", 'listen = "127.0.0.1:0"']
         lines += ["[log]", 'level = "debug"']
         for name, client_id, secret in (("basic", "conf", self.secret), ("pkce", "pub", None)):
             lines += [f"[clients.{name}]", 'provider = "generic"', f'client_id = "{client_id}"']

@@ -55,7 +55,7 @@ CAUSES = (
 )
 _REFUSALS = REJECTIONS | SLOW_REJECTIONS | {"unknown_error", "http_400", "http_401", "http_403", "http_4xx"}
 """What is refused to a client that asks for itself, where there is no credential to blame."""
-REPUBLISH_REASONS = ("started", "reconnected", "flushed", "clock_stepped", "adopted")
+REPUBLISH_REASONS = ("started", "reconnected", "flushed", "server_changed", "clock_stepped", "adopted")
 REVOCATION_RESULTS = ("revoked", "deferred", "failed")
 STATUSES = (Status.ACTIVE, Status.RELOGIN_REQUIRED, Status.PAUSED, Status.HELD)
 _LEAD_BUCKETS = (-3600, -60, 0, 1, 5, 15, 30, 60, 120, 180, 240, 300, 360, 480, 600, 1800)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from refreshd.config import Settings
     from refreshd.domain.live_check import Finding
     from refreshd.wiring import OpenStore
+    from refreshd.wiring.redis import RedisReport
 
 
 def register(app: typer.Typer) -> None:
@@ -48,8 +49,9 @@ def check(
             for name, number in stored.items()
             if name not in settings.clients
         ]
-    if fault := _redis_fault(settings, store_id):
-        faults.append(fault)
+    redis = _redis(settings, store_id)
+    notes += redis.notes
+    faults += redis.faults
     findings = _live(settings) if live else []
     unfit = [one for one in findings if one.is_fault]
     if as_json:
@@ -111,29 +113,12 @@ def _unread(settings: "Settings", opened: "OpenStore") -> list[str]:
     ]
 
 
-def _redis_fault(settings: "Settings", store_id: str) -> str | None:
-    from redis import Redis  # noqa: PLC0415
-    from redis.backoff import NoBackoff  # noqa: PLC0415
-    from redis.exceptions import RedisError  # noqa: PLC0415
-    from redis.retry import Retry  # noqa: PLC0415
+def _redis(settings: "Settings", store_id: str) -> "RedisReport":
+    import asyncio  # noqa: PLC0415
 
-    try:
-        with Redis.from_url(
-            settings.redis.url,
-            decode_responses=True,
-            socket_timeout=2,
-            socket_connect_timeout=2,
-            retry=Retry(NoBackoff(), 0),
-        ) as client:
-            owner = client.hget(f"{settings.redis.key_prefix}:meta", "store_id")
-    except (RedisError, OSError) as exc:
-        return f"Redis cannot be reached ({type(exc).__name__}); check redis.url. Refreshing goes on without it"
-    if owner is not None and owner != store_id:
-        return (
-            f"the keys {settings.redis.key_prefix}:* in Redis are those of store {owner}, ours is {store_id}: nothing is "
-            "published. Choose another redis.key_prefix, or take them over with `refreshd adopt --all`"
-        )
-    return None
+    from refreshd.wiring import check_redis  # noqa: PLC0415
+
+    return asyncio.run(check_redis(settings.redis, store_id))
 
 
 def _storms(inventory: "Inventory") -> list[str]:

@@ -15,6 +15,8 @@ _REDIRECT_WANTED = (
 _REDIS_WANTED = (
     'must be a Redis URL, such as "redis://127.0.0.1:6379/0", "rediss://host:6379/0" or "unix:///run/redis.sock"'
 )
+_REDIS_QUERY = re.compile(r"db=[0-9]{1,9}|(username|password)=[^&]+")
+_REDIS_QUERY_WANTED = 'may hold only db, username and password after "?"; files for TLS have keys of their own'
 _STORE_WANTED = 'must be the URL of a database, such as "sqlite:////var/lib/refreshd/refreshd.db" (an absolute path)'
 _PROXY_WANTED = 'must be "" (no proxy), "env", or a URL such as "http://proxy:3128"'
 _LISTEN_WANTED = 'must be an address and a port, such as "127.0.0.1:9847" or "[::1]:9847"'
@@ -85,8 +87,10 @@ def parse_redis_url(text: str) -> str:
     else:
         good = parts.scheme in {"redis", "rediss"} and bool(parts.hostname)
         good = good and re.fullmatch(r"(/[0-9]*)?", parts.path) is not None
-    if not good:
+    if not good or parts.fragment:
         raise ValueError(_REDIS_WANTED)
+    if parts.query and not all(_REDIS_QUERY.fullmatch(one) for one in parts.query.split("&")):
+        raise ValueError(_REDIS_QUERY_WANTED)
     return text
 
 

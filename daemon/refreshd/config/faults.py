@@ -9,7 +9,7 @@ from datetime import date, time
 from refreshd.config.addresses import redact_url
 from refreshd.config.untyped import FromFile
 
-SECRET_KEYS = frozenset({"client_secret"})
+SECRET_KEYS = frozenset({"client_secret", "password", "sentinel_password"})
 _SHOWN_CHARACTERS = 80
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 

@@ -106,6 +106,14 @@ def _count(value: object) -> int:
     return value
 
 
+def _database(value: object) -> int:
+    if isinstance(value, Untyped) and re.fullmatch(r"[0-9]{1,9}", value.strip()):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError("must be the number of a database, 0 or more")
+    return value
+
+
 def _truth(value: object) -> bool:
     if isinstance(value, Untyped):
         value = _TRUTH.get(value.strip().lower())
@@ -162,6 +170,13 @@ def _codes(value: object) -> tuple[str, ...]:
         return tuple(_nonempty(item) for item in _list(value))
     except ValueError:
         raise ValueError('must be a list of error codes, such as ["token_revoked"]') from None
+
+
+def _host_ports(value: object) -> tuple[Listen, ...]:
+    try:
+        return tuple(parse_listen(_nonempty(item)) for item in _list(value))
+    except ValueError:
+        raise ValueError('must be a list of hosts with ports, such as ["10.0.0.1:26379", "[::1]:26379"]') from None
 
 
 def _parameters(value: object) -> tuple[str, ...]:
@@ -226,9 +241,16 @@ SecretText = Annotated[
     BeforeValidator(_secret),
     PlainSerializer(lambda secret: secret and "***", return_type=str | None),
 ]
+OptionalSecret = Annotated[
+    Secret | None,
+    BeforeValidator(lambda value: _secret(value) if value != "" else None),
+    PlainSerializer(lambda secret: secret and "***", return_type=str | None),
+]
 FileName = Annotated[Path, BeforeValidator(_file_name)]
 OptionalFileName = Annotated[Path | None, BeforeValidator(_optional_file_name)]
 Count = Annotated[int, BeforeValidator(_count)]
+DatabaseNumber = Annotated[int, BeforeValidator(_database)]
+HostPorts = Annotated[tuple[Listen, ...], BeforeValidator(_host_ports)]
 Truth = Annotated[bool, BeforeValidator(_truth)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 PositiveDuration = Annotated[timedelta, BeforeValidator(_positive_duration)]

@@ -1,24 +1,16 @@
 """Rules between keys: the inequalities that keep a token from being late and a login from being lost (architecture §5)."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil
 
-from refreshd.config.addresses import is_plain_redis
 from refreshd.config.durations import format_duration as shown
 from refreshd.config.faults import Fault
+from refreshd.config.redis_rules import redis_violations, redis_warnings
 from refreshd.config.settings import ClientSettings, SchedulerSettings, Settings
+from refreshd.config.violation import Violation
 from refreshd.domain.client import GrantType
 from refreshd.domain.policy import LEASE_SLACK, commit_share, request_timing, words_of
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Violation:
-    """A broken rule, and the other keys that it is about: where one of those is faulty itself, the rule says nothing."""
-
-    fault: Fault
-    about: frozenset[str]
 
 
 def violations(settings: Settings) -> Iterator[Violation]:
@@ -26,6 +18,7 @@ def violations(settings: Settings) -> Iterator[Violation]:
     scheduler = settings.scheduler
     yield from _scans(scheduler)
     yield from _drain(scheduler)
+    yield from redis_violations(settings.redis)
     for name, client in settings.clients.items():
         yield from _lifetime(f"clients.{name}", client, scheduler)
         yield from _machine(f"clients.{name}", client)
@@ -40,8 +33,7 @@ def warnings(settings: Settings) -> Iterator[str]:
             f"scheduler.refresh_before_expiry ({shown(scheduler.refresh_before_expiry)}) leaves no room to repeat a request "
             f"before the token expires: 2 x request_timeout + settle_delay + scan_interval = {shown(repeat)}"
         )
-    if is_plain_redis(settings.redis.url):
-        yield "redis.url: tokens cross the network unencrypted; use rediss://, a unix socket, or Redis on this host"
+    yield from redis_warnings(settings.redis)
     for name, client in settings.clients.items():
         yield from _grace(name, client, scheduler)
         yield from _scope(name, client)

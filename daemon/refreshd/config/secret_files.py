@@ -1,5 +1,6 @@
 """Keys that name a file: what they point to is found, and for `<key>_file` read."""
 
+import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +12,10 @@ from refreshd.config.places import Places
 from refreshd.config.reading import Text, UnreadableError, read
 from refreshd.config.untyped import FromFile, Raw
 
-_PATH_KEYS = frozenset({"encryption_key_file", "ca_file"})  # keys whose value is a path, not the content
-_MUST_EXIST = frozenset({"ca_file"})  # the key ring may still have to be made, by `refreshd keys new`
+_TRUSTED = frozenset({"ca_file", "sentinel_ca_file"})
+_OWN = frozenset({"cert_file", "key_file", "sentinel_cert_file", "sentinel_key_file"})  # of a TLS client
+_MUST_EXIST = _TRUSTED | _OWN  # the key ring may still have to be made, by `refreshd keys new`
+_PATH_KEYS = _MUST_EXIST | {"encryption_key_file"}  # keys whose value is a path, not the content
 _URL_KEYS = frozenset({"url", "proxy"})
 _UNREAD = FromFile("unread")
 
@@ -33,7 +36,7 @@ def exposed_secrets(table: Raw, file: Path) -> list[Fault]:
         fault_at(join(path, key), value, remedy)
         for path, inner in tables(table)
         for key, value in inner.items()
-        if isinstance(value, str) and _is_secret(key, value)
+        if isinstance(value, str) and value and _is_secret(key, value)
     ]
 
 
@@ -53,16 +56,26 @@ def resolve_files(table: Raw, places: Places, config: Path | None) -> Findings:
                 inner[key.removesuffix("_file")] = _content(at, inner.pop(key), file, findings)
             elif file:
                 inner[key] = str(file)
-                if (
-                    key in _MUST_EXIST
-                    and (content := _read(at, value, file, findings))
-                    and not _certifies(content.text)
-                ):
-                    message = (
-                        f"{file} holds no certificates: a file in PEM format is wanted, with BEGIN CERTIFICATE lines"
-                    )
-                    findings.faults.append(fault_at(at, value, message))
+                if key in _MUST_EXIST and (content := _read(at, value, file, findings)):
+                    _judge_tls(at, key, file, content, findings)
     return findings
+
+
+def _judge_tls(at: str, key: str, file: Path, content: Text, findings: Findings) -> None:
+    """What a TLS library would say only when the first connection is made."""
+    wanted = "PRIVATE KEY" if key.endswith("key_file") else "CERTIFICATE"
+    if key in _TRUSTED and not _certifies(content.text):
+        message = f"{file} holds no certificates: a file in PEM format is wanted, with BEGIN CERTIFICATE lines"
+        findings.faults.append(fault_at(at, str(file), message))
+    elif key in _OWN and not re.search(f"-----BEGIN [A-Z ]*{wanted}-----", content.text):
+        message = f"{file} holds no {wanted.lower()}: a file in PEM format is wanted, with a BEGIN {wanted} line"
+        findings.faults.append(fault_at(at, str(file), message))
+    elif key in _OWN and re.search(r"BEGIN ENCRYPTED|Proc-Type: 4,ENCRYPTED", content.text):
+        findings.faults.append(
+            fault_at(at, str(file), f"{file} is encrypted, and there is nobody to ask for its passphrase")
+        )
+    if wanted == "PRIVATE KEY" and content.is_open_to_all:
+        findings.warnings.append(f"{at}: other users can read the key; run: chmod 600 {shlex.quote(str(file))}")
 
 
 def _content(at: str, value: object, file: Path | None, findings: Findings) -> FromFile:
@@ -90,7 +103,7 @@ def _read(at: str, value: object, file: Path, findings: Findings) -> Text | None
 
 
 def _certifies(text: str) -> bool:
-    """Whether a TLS library can trust what stands there; it would say so only when the first connection is made."""
+    """Whether a TLS library can trust what stands there."""
     import ssl  # noqa: PLC0415 - few configurations name such a file
 
     try:

@@ -10,9 +10,11 @@ from refreshd.config.field_types import (
     Codes,
     Count,
     CountedFrom,
+    DatabaseNumber,
     Duration,
     FileName,
     Grant,
+    HostPorts,
     Identifier,
     IdPlace,
     Issuer,
@@ -25,6 +27,7 @@ from refreshd.config.field_types import (
     OptionalAuthMethods,
     OptionalEndpoint,
     OptionalFileName,
+    OptionalSecret,
     Parameters,
     PositiveDuration,
     Proxy,
@@ -69,8 +72,27 @@ class StoreSettings(Table):
 
 
 class RedisSettings(Table):
+    """One server by `url`, a primary that `sentinels` name, or a cluster; `redis_rules` says what goes together."""
+
     url: RedisUrl = "redis://127.0.0.1:6379/0"
     key_prefix: KeyPrefix = "refreshd"
+    username: Text = ""
+    password: OptionalSecret = None
+    tls: Truth = False
+    ca_file: OptionalFileName = None
+    cert_file: OptionalFileName = None
+    key_file: OptionalFileName = None
+    cluster: Truth = False
+    nodes: HostPorts = ()
+    sentinels: HostPorts = ()
+    sentinel_master: Identifier = "mymaster"
+    db: DatabaseNumber = 0
+    sentinel_username: Text = ""
+    sentinel_password: OptionalSecret = None
+    sentinel_tls: Truth = False
+    sentinel_ca_file: OptionalFileName = None
+    sentinel_cert_file: OptionalFileName = None
+    sentinel_key_file: OptionalFileName = None
 
 
 class RequestsSettings(Table):

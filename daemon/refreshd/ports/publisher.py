@@ -56,12 +56,26 @@ class Published(StrEnum):
 class Announced:
     """What `meta` said. `known`: it was ours; `found_store`: another store that it named.
 
-    `written` False: those keys were left alone.
+    `written` False: those keys were left alone. `servers`: as in `Standing`. `evicting`: the policy by which the keys may be
+    dropped, "" if they may not or nobody knows.
     """
 
     known: bool
     found_store: str | None = None
     written: bool = True
+    servers: str = ""
+    evicting: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Whether `meta` is still ours, and which server processes hold the keys: another text once one was replaced or restarted.
+
+    `servers` is "" where they may not be asked.
+    """
+
+    intact: bool
+    servers: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +96,8 @@ class Publisher(Protocol):
         """What stands there of those that have anything; nothing when the keys are not ours. Raises `PublisherUnavailable`."""
         ...
 
-    async def intact(self) -> bool:
-        """Whether `meta` is still there. Raises `PublisherUnavailable`."""
+    async def look(self) -> Standing:
+        """Whether what was announced still holds. Raises `PublisherUnavailable`."""
         ...
 
     async def publish(self, snapshots: Sequence[Snapshot]) -> Sequence[Published]:

@@ -5,6 +5,7 @@ from refreshd.wiring.daemon import daemon
 from refreshd.wiring.discovery import ProviderUnknown, Resolved, resolve, resolve_offline
 from refreshd.wiring.live_check import check_live
 from refreshd.wiring.machines import enrol
+from refreshd.wiring.redis import check_redis
 from refreshd.wiring.registrations import rate_shortfalls, registrations
 from refreshd.wiring.store import OpenStore, open_store, run_lock
 
@@ -13,6 +14,7 @@ __all__ = [
     "ProviderUnknown",
     "Resolved",
     "check_live",
+    "check_redis",
     "daemon",
     "enrol",
     "open_store",

@@ -27,12 +27,12 @@ from refreshd.domain.credential import ClientName
 from refreshd.domain.events import DaemonReady, DaemonStarted, DoubtsFound
 from refreshd.domain.policy import LifetimeFrom
 from refreshd.domain.requests import RequestLimits
-from refreshd.domain.secret import Secret
 from refreshd.ports.clock import Clock
 from refreshd.service.refresher import Registration
 from refreshd.service.supervisor import Supervisor
 from refreshd.wiring.background import background
 from refreshd.wiring.discovery import published_by, resolve_all
+from refreshd.wiring.redis import place_of
 from refreshd.wiring.registrations import limits_of
 from refreshd.wiring.services import Measures, Ports, assemble
 from refreshd.wiring.store import OpenStore
@@ -66,7 +66,7 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
         store = await stack.enter_async_context(SqlStore(opened.engines, opened.codec, owner=instance, reached=reached))
         publisher = await stack.enter_async_context(
             RedisPublisher(
-                Secret(settings.redis.url),
+                place_of(settings.redis),
                 prefix=settings.redis.key_prefix,
                 clock=clock,
                 identity={
@@ -78,9 +78,7 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
             )
         )
         requests = await stack.enter_async_context(
-            RedisRequests(
-                Secret(settings.redis.url), prefix=settings.redis.key_prefix, store_id=opened.identity.store_id
-            )
+            RedisRequests(place_of(settings.redis), prefix=settings.redis.key_prefix, store_id=opened.identity.store_id)
         )
         connections = await stack.enter_async_context(
             Connections(

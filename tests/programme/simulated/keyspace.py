@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from refreshd.adapters.redis.keys import Keyspace, Write
 from refreshd.domain.credential import CredentialId
 from refreshd.ports.clock import Clock
-from refreshd.ports.publisher import Announced, Counters, Published, PublisherUnavailable, Snapshot
+from refreshd.ports.publisher import Announced, Counters, Published, PublisherUnavailable, Snapshot, Standing
 from tests.programme.virtual_time import Timeline
 
 KEYS = Keyspace("refreshd")
@@ -124,9 +124,9 @@ class SimPublisher:
             for name, one in found.items()
         }
 
-    async def intact(self) -> bool:
+    async def look(self) -> Standing:
         self._check()
-        return self._server.meta == self._store_id
+        return Standing(intact=self._server.meta == self._store_id)
 
     async def publish(self, snapshots: Sequence[Snapshot]) -> Sequence[Published]:
         self._check()

@@ -85,7 +85,9 @@ CONTRACT: dict[str, list[dict[str, str]]] = {
     "publish_pending": [{}],
     "publishes_total": combinations(result=("written", "same", "stale", "failed")),
     "requests_total": combinations(result=("accepted", "stale", "unknown", "ignored", "limited", "malformed")),
-    "republishes_total": combinations(reason=("started", "reconnected", "flushed", "clock_stepped", "adopted")),
+    "republishes_total": combinations(
+        reason=("started", "reconnected", "flushed", "server_changed", "clock_stepped", "adopted")
+    ),
     "scan_last_success_timestamp_seconds": [{}],
     "clients_suspended": combinations(client=BOTH, cause=CAUSES),
     "grant_storms": combinations(client=BOTH),

@@ -1,19 +1,15 @@
 """`Publisher` on redis-py. Time-outs and retries are ours: a timed-out script may have run, and may run again."""
 
-import asyncio
-import codecs
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, TypeGuard, cast
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError
 
+from refreshd.adapters.redis.connecting import Place
 from refreshd.adapters.redis.keys import (
     COMPARE_AND_SET,
     EVENTS_CAP,
@@ -23,45 +19,29 @@ from refreshd.adapters.redis.keys import (
     event_fields,
     relogin_score,
 )
+from refreshd.adapters.redis.link import AWAY, Link, told
+from refreshd.adapters.redis.servers import Servers
 from refreshd.domain.credential import CredentialId
-from refreshd.domain.secret import Secret
 from refreshd.ports.clock import Clock
-from refreshd.ports.publisher import Announced, Counters, Published, PublisherUnavailable, Snapshot
+from refreshd.ports.publisher import Announced, Counters, Published, PublisherUnavailable, Snapshot, Standing
 
-
-def _lenient(fault: UnicodeError) -> tuple[str | bytes, int]:
-    """Half a character goes out as it is stored; a byte that is no UTF-8 comes in as a replacement, never as an exception."""
-    if isinstance(fault, UnicodeEncodeError):
-        return codecs.lookup_error("surrogatepass")(fault)
-    return codecs.lookup_error("replace")(fault)
-
-
-CONNECT_TIMEOUT = 1.0
-SOCKET_TIMEOUT = 2.0
-CALL_TIMEOUT = 5.0
-_LENIENT = "refreshd-lenient"
-codecs.register_error(_LENIENT, _lenient)
 _RESULTS = {0: Published.STALE, 1: Published.WRITTEN, 2: Published.SAME}
 
 
 class RedisPublisher:
     """Writes one prefix of one Redis. `identity`: store_id, environment, instance, started_at for PREFIX:meta."""
 
-    def __init__(self, url: Secret, *, prefix: str, identity: Mapping[str, str], clock: Clock) -> None:
-        self._redis = Redis.from_url(
-            url.reveal(),
-            decode_responses=True,
-            encoding_errors=_LENIENT,  # one odd token or key must not fail the whole batch
-            protocol=2,
-            socket_connect_timeout=CONNECT_TIMEOUT,
-            socket_timeout=SOCKET_TIMEOUT,
-            retry=Retry(NoBackoff(), 0),
-            client_name="refreshd",
-        )
+    def __init__(self, place: Place, *, prefix: str, identity: Mapping[str, str], clock: Clock) -> None:
+        self._link = Link(place)
         self._keys = Keyspace(prefix)
         self._identity = {**identity, "schema": SCHEMA}
         self._clock = clock
+        self._servers = Servers(clock)
         self._sha = ""
+
+    @property
+    def _redis(self) -> Redis:
+        return self._link.redis
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,33 +49,38 @@ class RedisPublisher:
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._redis.aclose()
+        await self._link.aclose()
 
     async def announce(self, *, take: bool = False) -> Announced:
-        async with _reachable():
+        async with self._link.call():
+            # first, so that a server that is replaced after this is noticed at the next look
+            servers = await self._servers.run_ids(self._redis)
+            policy = await self._servers.evicting(self._redis)
             found = await cast("Any", self._redis.hget(self._keys.meta, "store_id"))
             known = found == self._identity["store_id"]
             if found is not None and not known and not take:
                 return Announced(known=False, found_store=found, written=False)
             self._sha = await self._redis.script_load(COMPARE_AND_SET)
             await cast("Any", self._redis.hset(self._keys.meta, mapping=cast("Any", self._identity)))
-        return Announced(known=known, found_store=None if known else found)
+        return Announced(known=known, found_store=None if known else found, servers=servers, evicting=policy)
 
     async def published(self, ids: Sequence[CredentialId]) -> Mapping[CredentialId, Counters]:
-        async with _reachable(), self._redis.pipeline(transaction=False) as pipe:
+        async with self._link.call(), self._redis.pipeline(transaction=False) as pipe:
             pipe.hget(self._keys.meta, "store_id")
             for name in ids:
                 pipe.hmget(self._keys.status(name), "generation", "revision", "updated_at")
-            owner, *answers = await pipe.execute(raise_on_error=False)
+            owner, *answers = _reached(await pipe.execute(raise_on_error=False))
         if owner != self._identity["store_id"]:
             return {}
         found = ((name, _counters(answer)) for name, answer in zip(ids, answers, strict=True))
         return {name: counters for name, counters in found if counters is not None}
 
-    async def intact(self) -> bool:
-        async with _reachable():
+    async def look(self) -> Standing:
+        async with self._link.call():
+            await self._link.client.follow()
+            servers = await self._servers.run_ids(self._redis)
             found = await cast("Any", self._redis.hget(self._keys.meta, "store_id"))
-        return bool(found == self._identity["store_id"])
+        return Standing(intact=found == self._identity["store_id"], servers=servers)
 
     async def publish(self, snapshots: Sequence[Snapshot]) -> Sequence[Published]:
         now = self._clock.now()
@@ -106,8 +91,8 @@ class RedisPublisher:
             mine = [self._keys.status_write(snapshot), *([token] if token else [])]
             writes.extend(mine)
             spans.append(len(mine))
-        async with _reachable():
-            answers = await self._compare_and_set(writes)
+        async with self._link.call():
+            answers = _reached(await self._compare_and_set(writes))
             results = _results(answers, spans)
             shown = (Published.WRITTEN, Published.SAME)
             await self._announce_changes(
@@ -128,7 +113,7 @@ class RedisPublisher:
     async def _pipeline(self, writes: Sequence[Write]) -> Sequence[object]:
         async with self._redis.pipeline(transaction=False) as pipe:
             for write in writes:
-                pipe.evalsha(self._sha, 1, *write.arguments())
+                pipe.execute_command("EVALSHA", self._sha, 1, *write.arguments())  # `evalsha` is barred on a cluster
             return cast("Sequence[object]", await pipe.execute(raise_on_error=False))
 
     async def _announce_changes(self, snapshots: Sequence[Snapshot]) -> None:
@@ -148,15 +133,12 @@ class RedisPublisher:
             await pipe.execute()
 
 
-@asynccontextmanager
-async def _reachable() -> AsyncIterator[None]:
-    """Every fault of the far side becomes `PublisherUnavailable`, with a text that holds no address and no password."""
-    try:
-        async with asyncio.timeout(CALL_TIMEOUT):
-            yield
-    except (RedisError, OSError, UnicodeError) as exc:  # OSError covers time-outs and refused connections
-        text = str(exc).splitlines()[0] if isinstance(exc, ResponseError) else ""
-        raise PublisherUnavailable(f"{type(exc).__name__} {text}".strip()) from None
+def _reached(answers: Sequence[Any]) -> Sequence[Any]:
+    """Raise what says that a server is away: on a cluster it stands among the answers of the others."""
+    for answer in answers:
+        if isinstance(answer, AWAY):
+            raise answer
+    return answers
 
 
 def _results(answers: Sequence[object], spans: Sequence[int]) -> list[Published]:
@@ -198,5 +180,5 @@ def _is_instant(text: str | None) -> TypeGuard[str]:
 
 def _refusal(answers: Sequence[object]) -> str:
     """The first error that is the server's, not one key's; "" when there is none."""
-    errors = (str(answer).splitlines()[0] for answer in answers if isinstance(answer, Exception))
-    return next((error for error in errors if not error.startswith("WRONGTYPE")), "")
+    errors = (answer for answer in answers if isinstance(answer, Exception))
+    return next((told(error) for error in errors if "WRONGTYPE" not in str(error)), "")

@@ -7,14 +7,11 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, cast
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
+from refreshd.adapters.redis.connecting import Place, connect
 from refreshd.adapters.redis.keys import Keyspace
 from refreshd.domain.requests import parse
-from refreshd.domain.secret import Secret
 from refreshd.ports.requests import Entry, RequestsUnavailable
 
 GROUP = "refreshd"
@@ -23,7 +20,6 @@ CONSUMER = "refreshd"
 BATCH = 1000
 LEFT_AFTER = timedelta(seconds=30)
 """An entry held for longer than any living replica holds one was left by a dead one."""
-CONNECT_TIMEOUT = 1.0
 CALL_TIMEOUT = 5.0
 _BLOCK_LIMIT = timedelta(seconds=2)
 _LOST = ("NOGROUP", "UNBLOCKED")
@@ -34,17 +30,9 @@ Found = list[tuple[str, dict[str, str] | None]]
 class RedisRequests:
     """Reads one prefix of one Redis, on a connection of its own, as reading blocks. `store_id`: whose keys may be ours."""
 
-    def __init__(self, url: Secret, *, prefix: str, store_id: str) -> None:
-        self._redis = Redis.from_url(
-            url.reveal(),
-            decode_responses=True,
-            encoding_errors="replace",  # what anybody may write must not break the reader
-            protocol=2,
-            socket_connect_timeout=CONNECT_TIMEOUT,
-            socket_timeout=_BLOCK_LIMIT.total_seconds() + 2,
-            retry=Retry(NoBackoff(), 0),
-            client_name="refreshd-requests",
-        )
+    def __init__(self, place: Place, *, prefix: str, store_id: str) -> None:
+        self._client = connect(place, name="refreshd-requests", socket_timeout=_BLOCK_LIMIT.total_seconds() + 2)
+        self._redis = self._client.redis
         self._keys = Keyspace(prefix)
         self._store_id = store_id
         self._grouped = False
@@ -55,11 +43,12 @@ class RedisRequests:
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._redis.aclose()
+        await self._client.close()
 
     async def read(self, *, wait: timedelta) -> Sequence[Entry]:
         """While the keys are another store's, its requests are none of ours (protocol R11)."""
         async with _reachable():
+            await self._client.follow()
             owner = await cast("Any", self._redis.hget(self._keys.meta, "store_id"))
             if owner == self._store_id:
                 found = await self._read(min(wait, _BLOCK_LIMIT))

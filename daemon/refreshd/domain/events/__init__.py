@@ -42,6 +42,7 @@ from refreshd.domain.events.daemon import (
     DaemonStarted,
     DaemonStopped,
     DoubtsFound,
+    EvictionPossible,
     FiguresTaken,
     ForeignKeys,
     PublishedBatch,
@@ -106,6 +107,7 @@ Event = (
     | StoreFailed
     | ResponsesUnpersisted
     | DoubtsFound
+    | EvictionPossible
     | ScanFinished
     | FiguresTaken
     | TickMissed
@@ -149,6 +151,7 @@ __all__ = [
     "DoubtsFound",
     "EarlierLoginDropped",
     "Event",
+    "EvictionPossible",
     "FiguresTaken",
     "ForeignKeys",
     "GrantStormBegan",

@@ -93,6 +93,15 @@ class ForeignKeys:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EvictionPossible:
+    """A full Redis may drop tokens that have not expired: its `maxmemory-policy` is not `noeviction`."""
+
+    name: ClassVar[str] = "redis.may_evict"
+    level: ClassVar[str] = "warning"
+    policy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedBatch:
     """Counts of one pipeline; `lags` are seconds from commit to visible, for rows that were pending."""
 

@@ -1,0 +1,115 @@
+"""When everything is compared anew, in which order and how fast."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from refreshd.domain.events import EvictionPossible, RepublishStarted
+from refreshd.service.publication import BATCH, COMPARED_PER_SECOND, Publication
+from tests.contract.stores import grant
+from tests.unit.service.house import House
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    with House(tmp_path) as one:
+        yield one
+
+
+def reasons(house: House) -> list[str]:
+    return [event.reason for event in house.observer.events if isinstance(event, RepublishStarted)]
+
+
+async def test_another_server_is_noticed_within_a_second(house: House) -> None:
+    """`meta` was replicated, the last tokens were not: a failover that broke no call would otherwise go unseen."""
+    house.bed.add(grant())
+    await house.work()
+    house.publisher.shown.clear()
+    house.clock.advance(SECOND)
+    await house.publication.round()
+    assert {} == house.publisher.shown
+    house.publisher.servers = "run-2"
+    house.clock.advance(SECOND)
+    await house.publication.round()
+    assert (["a"], ["started", "server_changed"]) == (list(house.publisher.shown), reasons(house))
+    house.clock.advance(SECOND)
+    await house.publication.round()
+    assert ["started", "server_changed"] == reasons(house)
+
+
+async def test_a_lost_meta_is_noticed_within_a_second(house: House) -> None:
+    """An empty Redis looks like a quiet one."""
+    house.bed.add(grant())
+    await house.work()
+    house.publisher.flush()
+    house.clock.advance(SECOND)
+    await house.publication.round()
+    assert (["a"], ["started", "flushed"]) == (list(house.publisher.shown), reasons(house))
+
+
+async def test_redis_is_not_asked_more_than_once_a_second(house: House) -> None:
+    """Every commit wakes the publication; it is no reason to look again."""
+    house.bed.add(grant())
+    await house.work()
+    house.publisher.servers = "run-2"
+    house.clock.advance(SECOND / 2)
+    await house.publication.round()
+    assert ["started"] == reasons(house)
+
+
+async def test_what_is_pending_comes_before_what_is_compared(house: House) -> None:
+    """After an outage the newest tokens are readable first, however many others have to be looked at."""
+    house.bed.add(*(grant(f"c{number:03}") for number in range(BATCH + 50)))
+    await house.publication.round()
+    await house.publication.round()
+    house.bed.add(grant("z-new"))
+    house.publisher.flush()
+    house.clock.advance(SECOND)
+    await house.publication.round()
+    assert "z-new" == next(iter(house.publisher.shown))
+    assert len(house.publisher.shown) <= BATCH + 1
+
+
+async def test_comparing_leaves_room_for_refreshing(house: House) -> None:
+    """A page, then a pause: 100,000 credentials take well under a minute, and at no moment the whole processor."""
+    house.bed.add(*(grant(f"c{number:03}") for number in range(2 * BATCH + 50)))
+    pauses: list[float] = []
+    done = asyncio.Event()
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        await asyncio.sleep(0)
+        if len(pauses) == 2:
+            done.set()
+
+    publication = Publication(
+        store=house.bed.store,
+        publisher=house.publisher,
+        observer=house.observer,
+        clock=house.clock,
+        store_id="ours",
+        pause=pause,
+    )
+    running = asyncio.create_task(publication.run())
+    await done.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert pytest.approx([BATCH / COMPARED_PER_SECOND] * 2) == pauses
+    assert 100_000 / COMPARED_PER_SECOND < 60
+    assert COMPARED_PER_SECOND * 2 >= 5000  # keys
+
+
+async def test_a_policy_that_drops_keys_is_warned_of_once(house: House) -> None:
+    """And again only if it is another one."""
+    for policy in ("allkeys-lru", "allkeys-lru", "", "volatile-ttl"):
+        house.publisher.evicting = policy
+        house.publication.show_again("clock_stepped")
+        await house.publication.round()
+    policies = [event.policy for event in house.observer.events if isinstance(event, EvictionPossible)]
+    assert ["allkeys-lru", "volatile-ttl"] == policies
