@@ -395,7 +395,7 @@ class World:
                 self.watch.counts["dead at the end"] += 1
                 continue
             self.watch.counts["alive at the end"] += 1
-            if self._is_late_for_a_reason(row, now):
+            if now - row["updated_at"] / MICROS < PUBLISHED_WITHIN or self._is_late_for_a_reason(row, now):
                 continue
             entry = self.server.get(KEYS.token(name))
             access = entry.fields.get("access_token", "") if entry else ""

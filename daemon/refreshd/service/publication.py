@@ -207,11 +207,9 @@ class Publication:
         results = await self._publisher.publish(snapshots)
         self._reached(Step.PUBLISH_WRITTEN)
         now = self._clock.now()
-        for snapshot, result in zip(snapshots, results, strict=True):
-            if result is Published.STALE:
-                self._observer.on_event(
-                    RevisionAhead(id=snapshot.id, client=snapshot.client, revision=snapshot.revision)
-                )
+        stale = [one for one, result in zip(snapshots, results, strict=True) if result is Published.STALE]
+        for one in stale:
+            self._observer.on_event(RevisionAhead(id=one.id, client=one.client, revision=one.revision))
         if pending:
             await self._store.mark_published(
                 [one for one, result in zip(snapshots, results, strict=True) if result is not Published.FAILED]
@@ -230,4 +228,18 @@ class Publication:
                 ),
             )
         )
+        if stale:
+            await self._overtake(stale)
         return results
+
+    async def _overtake(self, stale: Sequence[Snapshot]) -> None:
+        """A restored store counts from where it stood: it goes on above what is published, or equal counters would say two things.
+
+        Not where a newer token is published: the rollback guard holds that credential before it is refreshed.
+        """
+        found = await self._publisher.published([one.id for one in stale])
+        ours = {
+            one.id: found[one.id] for one in stale if one.id in found and found[one.id].generation <= one.generation
+        }
+        await self._store.lift(ours, now=self._clock.now())
+        self.wake()

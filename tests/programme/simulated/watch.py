@@ -298,7 +298,8 @@ class Watch:
                 and one.whose in (EVERYBODY, provider.house.name)
             ]
             self.counts["logins lost despite a grace"] += 1
-            if not hindered and len(spent) == 1:
+            repeats = len(self.sendings.get(sending.token, [])) - 2  # which met faults of their own
+            if not hindered and len(spent) == 1 and repeats <= 0:
                 self.broken(f"{sending.credential}: lost within a grace of {grace} s: {spent}, {sending}")
 
     def _check_scope(self, before: Credential, transition: Transition) -> None:
