@@ -4,7 +4,6 @@ The store knows what Redis has not seen, so an outage or a crash only delays; re
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -28,9 +27,8 @@ from refreshd.ports.store import Store, StoreUnavailable
 BATCH = 200
 RECONNECT_AFTER = 0.5
 FLUSH_AGAIN = 0.2
-# A little less than the second at which this wakes, so that no look is put off to the next by a hair.
+# A little less than the second at which the wiring wakes this, so that no look is put off to the next by a hair.
 CHECK_EVERY = timedelta(milliseconds=900)
-WAKE_EVERY = 1.0
 # How recently the publisher must have been there for the end of a drain to wait for it.
 LATELY = timedelta(seconds=5)
 # Credentials a second while everything is compared: 100,000 take 34 s, and refreshing keeps the greater part of the processor.
@@ -86,9 +84,7 @@ class Publication:
             elif self._republishing:
                 await self._pause(max(0.0, began + PAGE_EVERY - self._clock.monotonic()))
             else:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(WAKE_EVERY):
-                        await self._event.wait()
+                await self._event.wait()
 
     def show_again(self, reason: str) -> None:
         """Everything that is published is to be written anew, whatever was there."""

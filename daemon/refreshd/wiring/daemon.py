@@ -38,6 +38,7 @@ from refreshd.wiring.services import Measures, Ports, assemble
 from refreshd.wiring.store import OpenStore
 
 HOUSEKEEPING_EVERY = timedelta(seconds=5)
+LOOK_EVERY = timedelta(seconds=1)  # at Redis, however rarely the store is scanned
 BESIDE_EVERY = timedelta(seconds=1)
 HEARTBEAT_EVERY = timedelta(seconds=1)
 INSTANCE_LENGTH = 12
@@ -145,7 +146,7 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
         if doubts:
             observer.on_event(DoubtsFound(count=doubts))
         ticker.every(scheduler.scan_interval, services.scanner.tick)
-        ticker.every(scheduler.scan_interval, services.publication.wake)
+        ticker.every(min(scheduler.scan_interval, LOOK_EVERY), services.publication.wake)
         ticker.every(HOUSEKEEPING_EVERY, services.housekeeping.tick)
         ticker.every(BESIDE_EVERY, beside.tick)
         if services.discoverer is not None:
