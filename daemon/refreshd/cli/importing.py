@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from refreshd.cli.output import print_json
-from refreshd.cli.session import Failed, Usage, load_settings, now, store_of
+from refreshd.cli.session import Failed, Usage, load_settings, store_of
 from refreshd.domain.client import GrantType
 from refreshd.domain.grant import Grant, GrantRefused, read_grant, read_instant
 from refreshd.domain.machine_grant import read_machine_grant
@@ -55,7 +55,7 @@ def import_(
         checked = importer.check(grants, replace=replace)
         _refuse([(entries[position - 1][0], text) for position, text in checked.refusals])
         with _progress(len(grants)) as advance:
-            done = importer.write(grants, replace=replace, now=now(), progress=advance)
+            done = importer.write(grants, replace=replace, now=opened.clock.now(), progress=advance)
     if as_json:
         print_json({"added": done.added, "replaced": done.replaced, "unchanged": done.unchanged})
     else:

@@ -8,6 +8,7 @@ from math import ceil
 from refreshd.config.addresses import is_plain_redis
 from refreshd.config.durations import format_duration as shown
 from refreshd.config.faults import Fault
+from refreshd.config.postgres_urls import is_postgres, is_unverified
 from refreshd.config.settings import ClientSettings, SchedulerSettings, Settings
 from refreshd.domain.client import GrantType
 from refreshd.domain.policy import LEASE_SLACK, commit_share, request_timing, words_of
@@ -42,6 +43,8 @@ def warnings(settings: Settings) -> Iterator[str]:
         )
     if is_plain_redis(settings.redis.url):
         yield "redis.url: tokens cross the network unencrypted; use rediss://, a unix socket, or Redis on this host"
+    if is_postgres(settings.store.url) and is_unverified(settings.store.url):
+        yield "store.url: nothing proves that the server is the right one; add sslmode=verify-full, and sslrootcert if need be"
     for name, client in settings.clients.items():
         yield from _grace(name, client, scheduler)
         yield from _scope(name, client)

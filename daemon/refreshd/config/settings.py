@@ -10,6 +10,7 @@ from refreshd.config.field_types import (
     Codes,
     Count,
     CountedFrom,
+    Directory,
     Duration,
     FileName,
     Grant,
@@ -62,10 +63,11 @@ class SchedulerSettings(Table):
 
 
 class StoreSettings(Table):
-    """Both defaults depend on $STATE_DIRECTORY and are filled in by `load`."""
+    """All defaults depend on $STATE_DIRECTORY and are filled in by `load`."""
 
     url: StoreUrl
     encryption_key_file: FileName
+    spool_directory: Directory | None = None
 
 
 class RedisSettings(Table):

@@ -6,7 +6,7 @@ from refreshd.wiring.discovery import ProviderUnknown, Resolved, resolve, resolv
 from refreshd.wiring.live_check import check_live
 from refreshd.wiring.machines import enrol
 from refreshd.wiring.registrations import rate_shortfalls, registrations
-from refreshd.wiring.store import OpenStore, open_store, run_lock
+from refreshd.wiring.store import OpenStore, daemon_runs, open_store, run_lock, state_directory
 
 __all__ = [
     "OpenStore",
@@ -14,6 +14,7 @@ __all__ = [
     "Resolved",
     "check_live",
     "daemon",
+    "daemon_runs",
     "enrol",
     "open_store",
     "rate_shortfalls",
@@ -22,4 +23,5 @@ __all__ = [
     "resolve",
     "resolve_offline",
     "run_lock",
+    "state_directory",
 ]

@@ -1,7 +1,7 @@
 """What the daemon does beside refreshing: revoking what was removed, and moving rows to the newest key."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from refreshd.adapters.oauth.connections import Connections
@@ -10,7 +10,7 @@ from refreshd.adapters.observers import Observers
 from refreshd.adapters.sql.resealing import SqlSealedRows
 from refreshd.adapters.sql.revocations import SqlRevocations
 from refreshd.adapters.sql.store import SqlStore
-from refreshd.adapters.system_clock import SystemClock, draw
+from refreshd.adapters.system_clock import draw
 from refreshd.domain.client import Limits
 from refreshd.domain.credential import ClientName
 from refreshd.ports.clock import Clock
@@ -23,13 +23,15 @@ from refreshd.wiring.store import OpenStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Background:
-    """Owned by the supervisor; ticked every second."""
+    """Owned by the supervisor; ticked every second. `on_duty`: whether this daemon revokes, of several on one store."""
 
     revoker: Revoker
     resealer: Resealer
+    on_duty: Callable[[], bool]
 
     def tick(self) -> None:
-        self.revoker.tick()
+        if self.on_duty():
+            self.revoker.tick()
         self.resealer.tick()
 
 
@@ -42,6 +44,7 @@ def background(
     limits: Mapping[ClientName, Limits],
     observer: Observer,
     clock: Clock,
+    on_duty: Callable[[], bool],
 ) -> Background:
     """Made, and given to the supervisor."""
     made = Background(
@@ -61,6 +64,7 @@ def background(
             clock=clock,
             busy=lambda: services.refresher.storing > 0,
         ),
+        on_duty=on_duty,
     )
     services.supervisor.own("revoker", made.revoker.run)
     services.supervisor.own("resealer", made.resealer.run)
@@ -74,7 +78,7 @@ async def reseal(opened: OpenStore) -> None:
             ring=opened.sealer,
             rows=_sealed_rows(opened, store),
             observer=Observers([]),
-            clock=SystemClock(),
+            clock=opened.clock,
             pause=lambda _seconds: asyncio.sleep(0),  # nobody else is there to give way to
         ).round()
 

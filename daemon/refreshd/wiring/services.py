@@ -67,6 +67,7 @@ class Services:
     pool: Pool
     scanner: Scanner
     housekeeping: Housekeeping
+    guard: RollbackGuard
     timekeeper: Timekeeper
     supervisor: Supervisor
     discoverer: Discoverer | None
@@ -179,6 +180,7 @@ def assemble(
         pool=pool,
         scanner=scanner,
         housekeeping=housekeeping,
+        guard=guard,
         timekeeper=timekeeper,
         supervisor=supervisor,
         discoverer=discoverer,

@@ -357,6 +357,7 @@ class Machine:
             engines=self.engines,
             codec=self.codec,
             sealer=self._sealer,
+            clock=self.clock,
             identity=self.identity,
             migrated=Migrated(before=HEAD, after=HEAD),
         )

@@ -62,6 +62,7 @@ from refreshd.domain.events.keys import (
     RowsUnreadable,
 )
 from refreshd.domain.events.provider import MetadataKept, MetadataRead
+from refreshd.domain.events.replicas import AnswersRestored, ReplicasCounted
 from refreshd.domain.events.revocation import (
     CredentialRevoked,
     LateTokenToRevoke,
@@ -127,10 +128,13 @@ Event = (
     | RevocationDeferred
     | RevocationFailed
     | RevocationsCounted
+    | AnswersRestored
+    | ReplicasCounted
 )
 
 __all__ = [
     "AnswerDropped",
+    "AnswersRestored",
     "AttemptReleased",
     "ClientResumed",
     "ClientSuspended",
@@ -169,6 +173,7 @@ __all__ = [
     "RefreshUncertain",
     "ReloginRequired",
     "ReloginSoon",
+    "ReplicasCounted",
     "RepublishStarted",
     "RequestFinished",
     "RescuedTokenAdopted",
