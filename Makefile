@@ -42,7 +42,7 @@ define programme
 	@$(DEV)/bin/python -m tests.programme $(1) --n $(or $(N),$(2)) --minutes $(or $(MINUTES),$(3)) $(addprefix --seed ,$(SEED)) --record
 endef
 
-.PHONY: help demo test test-browser check states crash simulate fuzz stateful shutdown wire disk mutate lock clean
+.PHONY: help demo test test-browser check states crash simulate fuzz stateful shutdown wire disk replicas primary mutate lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -65,7 +65,7 @@ check: $(DEV)/.complete ## format, lint, types, layers and unit tests, in under 
 	@$(DEV)/bin/lint-imports
 	@$(DEV)/bin/pytest -q -n 2 tests/unit
 
-crash: $(DEV)/.complete ## reliability: kill -9 at random instants; as for the six below: N=1000 SEED=1 MINUTES=30
+crash: $(DEV)/.complete ## reliability: kill -9 at random instants; as for those below: N=1000 SEED=1 MINUTES=30
 	$(call programme,crash,10000,120)
 
 simulate: $(DEV)/.complete ## reliability: days of many credentials on virtual time, with faults of every kind
@@ -85,6 +85,12 @@ wire: $(DEV)/.complete ## reliability: connections cut, stalled and reset at eve
 
 disk: $(DEV)/.complete ## reliability: a store that is full, slow, locked or damaged
 	$(call programme,disk,1000,60)
+
+replicas: $(DEV)/.complete ## reliability: replicas on one PostgreSQL, killed and frozen, their clocks apart
+	$(call programme,replicas,1000000,60)
+
+primary: $(DEV)/.complete ## reliability: PostgreSQL killed again and again while replicas commit
+	$(call programme,primary,50,30)
 
 states: $(DEV)/.complete ## print the table of transitions into docs/states.md
 	@$(DEV)/bin/python -m tests.unit.domain.states

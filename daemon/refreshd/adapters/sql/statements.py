@@ -169,7 +169,8 @@ def _claim(work: Work) -> Update:
     before it is expired and need not be read. A probe takes the row whose access token expires soonest, whatever its lane, but
     rows that met the same wall before only in turn: one bad row must not be the probe for ever.
 
-    What another replica is just taking is passed over. The choice stands apart, because PostgreSQL may repeat a subquery and so
+    What another replica is just taking is passed over, and so is an open attempt that could not be put in doubt first, because
+    somebody else had locked its row. The choice stands apart, because PostgreSQL may repeat a subquery and so
     take more than `count`.
     """
     due = select(c.id).where(
@@ -178,6 +179,7 @@ def _claim(work: Work) -> Update:
         c.lane.in_(LANES) if work is Work.PROBE else c.lane == int(_LANES[work]),
         c.next_attempt_at <= bindparam("now", type_=Instant),
         c.id.not_in(bindparam("holding", expanding=True)),
+        c.attempt_id.is_(None),
     )
     order: tuple[ColumnElement[Any], ...] = (c.next_attempt_at,)
     if work is Work.LIVING:

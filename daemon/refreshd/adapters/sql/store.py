@@ -192,7 +192,8 @@ class SqlStore:
         ours = list(islice(self._fresh, limit))
         overdue = c.updated_at < func.extract("epoch", func.clock_timestamp()) * 1_000_000 - to_micros(OTHERS)
         found = await self._snapshots(select(credential).where(PENDING, or_(c.id.in_(ours), overdue)).limit(limit))
-        for name in ours:
+        cut_off = len(found) == limit
+        for name in {one.id for one in found} if cut_off else ours:
             self._fresh.pop(name, None)  # what is not found was shown already
         return found
 
