@@ -94,6 +94,14 @@ class TestRescue:
         assert [Committed()] * 2 == [await commit(bed, attempt, success(refresh="new")) for _ in range(2)]
         assert await bed.store.rescued(attempt) is None
 
+    async def test_a_stored_failure_is_recognised_too(self, bed: Bed) -> None:
+        """It changed no token: the attempt's own entry in the log says that it was stored, when COMMIT's answer was lost."""
+        bed.add(grant())
+        [attempt] = await bed.claim()
+        outcome = Deferred(code="http_503")
+        assert [Committed()] * 2 == [await commit(bed, attempt, outcome), await commit(bed, attempt, outcome)]
+        assert 1 == bed.row("a")["failures"]
+
     async def test_only_its_own_family_may_take_it_up(self, bed: Bed, other: SqlStore) -> None:
         """A new login is another family, and forgets what was put aside for the old one."""
         bed.add(grant())
