@@ -84,6 +84,7 @@ class Installation:
     store: Path | None = None
     url: str = ""
     in_flight: int = 16
+    rate: int = 200
     families: dict[str, str] = field(default_factory=dict)
     logins: dict[str, str] = field(default_factory=dict)
     started: int = 0
@@ -114,7 +115,7 @@ class Installation:
         for name, secret in registrations().items():
             lines += [f"[clients.{name}]", 'provider = "generic"', f'client_id = "{name}"', f'scope = "{_SCOPE}"']
             lines += [f'token_endpoint = "{self.endpoint or self.provider.token_endpoint}"']
-            lines += [f'access_token_lifetime = "{self.lifetime:g}s"', 'max_rate = "200/s"']
+            lines += [f'access_token_lifetime = "{self.lifetime:g}s"', f'max_rate = "{self.rate}/s"']
             lines += [f"max_in_flight = {self.in_flight}"]
             if self.grace:
                 lines += [f'reuse_grace = "{self.grace}"']
