@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from refreshd.ports.store import StoreUnavailable
 
 T = TypeVar("T")
+_IDLE_TOO_LONG = "25P03"  # PostgreSQL's
 
 
 class StoreThread:
@@ -77,8 +78,9 @@ class StoreThreads:
 
 
 def _is_lost(exc: SQLAlchemyError) -> bool:
-    """Whether a server has gone or never answered: its own errors carry a code."""
-    return isinstance(exc, DBAPIError) and (exc.connection_invalidated or getattr(exc.orig, "sqlstate", None) is None)
+    """Whether a server has gone or never answered. One that ends only our session, which slept, says so by a code of its own."""
+    code = getattr(getattr(exc, "orig", None), "sqlstate", None)
+    return isinstance(exc, DBAPIError) and (code is None or (exc.connection_invalidated and code != _IDLE_TOO_LONG))
 
 
 def describe(exc: SQLAlchemyError) -> str:
