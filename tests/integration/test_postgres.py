@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import event, select, text, update
 
 from refreshd.adapters.key_ring_editing import add_key
 from refreshd.adapters.key_ring_file import KeyRingFile
@@ -172,8 +172,16 @@ class TestClaims:
                 await each.replicas.sign_of_life()
             await one.claim()
             bed.edit("a", next_attempt_at=1, lease_until=1)
-            with bed.engines.write.begin() as connection:
-                connection.execute(select(credential).with_for_update())
+            with bed.engines.write.connect() as somebody:
+                somebody.execute(select(credential).with_for_update())
+
+                @event.listens_for(two.engines.write, "after_cursor_execute")
+                def _let_go_behind_the_first_look(
+                    _connection: object, _cursor: object, sql: str, *_rest: object
+                ) -> None:
+                    if "SKIP LOCKED" in sql:
+                        somebody.rollback()
+
                 assert [] == await two.claim()
             [again] = await two.claim()
             assert again.credential.in_doubt
