@@ -1,7 +1,10 @@
 """What only a database of several daemons has: its clock, crashes during commits, PgBouncer, lost commits that come back."""
 
 import asyncio
+import os
 import random
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +16,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, select, text, update
+from sqlalchemy.exc import OperationalError
 
 from refreshd.adapters.key_ring_editing import add_key
 from refreshd.adapters.key_ring_file import KeyRingFile
@@ -33,9 +37,10 @@ from refreshd.domain.settle import settle
 from refreshd.domain.transition import Transition
 from refreshd.ports.store import Attempt, Capacity, Committed, Conflict, StoreUnavailable
 from tests.components.pgbouncer import PgBouncer
-from tests.components.postgres_server import PostgresServer
+from tests.components.postgres_server import PASSWORD, PostgresServer
 from tests.contract.stores import ACME, LEASE, POLICY, PostgresBed, grant
 from tests.fakes import START, FakeClock, success
+from tests.integration.certificates import self_signed
 
 SECOND = timedelta(seconds=1)
 CRASHES = 50
@@ -434,3 +439,39 @@ async def test_a_frozen_transaction_does_not_hold_the_others_up(bed: PostgresBed
                 connection.execute(update(credential).values(paused=0))
             frozen.invalidate()
         engines.close()
+
+
+class TestTls:
+    """`sslmode=verify-full`: nobody else's server gets our tokens."""
+
+    @pytest.fixture
+    def certificate(self) -> Iterator[Path]:
+        """For 127.0.0.1, in a directory that PostgreSQL's user may enter."""
+        directory = Path(tempfile.mkdtemp(prefix="postgres-tls-"))
+        self_signed(directory)
+        if os.geteuid() == 0:
+            for path in (directory, *directory.iterdir()):
+                shutil.chown(path, "postgres", "postgres")
+        yield directory
+        shutil.rmtree(directory, ignore_errors=True)
+
+    def test_the_right_server_is_talked_to_and_another_is_not(self, certificate: Path) -> None:
+        """By its name, and by who has signed for it."""
+        key, cert = sorted(certificate.iterdir(), key=lambda path: "PRIVATE" not in path.read_text())
+        key.chmod(0o600)
+        settings = {"ssl": "on", "ssl_cert_file": str(cert), "ssl_key_file": str(key)}
+        with PostgresServer(settings) as server:
+            url = f"{server.url()}?sslmode=verify-full&sslrootcert={cert}"
+            right = PostgresEngines(url, limit=5 * SECOND)
+            with right.read.begin() as connection:
+                assert connection.scalar(text("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"))
+            right.close()
+            for wrong, words in (
+                (url.replace("127.0.0.1", "localhost"), "does not match host name"),
+                (f"{server.url()}?sslmode=verify-full&sslrootcert=/nowhere", "root certificate"),
+            ):
+                engines = PostgresEngines(wrong, limit=5 * SECOND)
+                with pytest.raises(OperationalError, match=words) as refused, engines.read.connect():
+                    pass
+                assert PASSWORD not in str(refused.value)
+                engines.close()
