@@ -115,8 +115,9 @@ lock: ## lock the requirements anew, keeping versions that still fit; ARGS=--upg
 	compile() { "$$scratch/venv/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate $(ARGS) pyproject.toml "$$@"; }; \
 	compile -o $(LOCKS)/runtime.txt; \
+	compile --extra postgres -c $(LOCKS)/runtime.txt -o $(LOCKS)/postgres.txt; \
 	compile "$$scratch/build.in" --extra demo -c $(LOCKS)/runtime.txt -o $(LOCKS)/demo.txt; \
-	compile "$$scratch/build.in" --extra demo --extra dev --extra postgres -c $(LOCKS)/demo.txt -o $(LOCKS)/dev.txt
+	compile "$$scratch/build.in" --extra demo --extra dev --extra postgres -c $(LOCKS)/demo.txt -c $(LOCKS)/postgres.txt -o $(LOCKS)/dev.txt
 
 clean: ## remove virtual environments, installed npm packages, caches and build output
 	@rm -rf $(DEV) $(DEMO) $(MUTATE) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
