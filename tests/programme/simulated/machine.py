@@ -78,9 +78,9 @@ class WatchedStore(SqlStore):
 
 
 def _living(run: Any, life: Life) -> Any:
-    async def guarded(work: Any) -> Any:
+    async def guarded(work: Any, **named: Any) -> Any:
         life.check()
-        return await run(work)
+        return await run(work, **named)
 
     return guarded
 
