@@ -43,7 +43,7 @@ define programme
 	@$(DEV)/bin/python -m tests.programme $(1) --n $(or $(N),$(2)) --minutes $(or $(MINUTES),$(3)) $(addprefix --seed ,$(SEED)) --record
 endef
 
-.PHONY: help demo test test-browser check states crash simulate fuzz stateful shutdown wire disk bench bench-scale mutate lock clean
+.PHONY: help demo test test-browser check states crash simulate fuzz stateful shutdown wire disk replicas primary bench bench-scale mutate lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -67,7 +67,7 @@ check: $(DEV)/.complete ## format, lint, types, layers and unit tests, in under 
 	@$(DEV)/bin/lint-imports
 	@$(DEV)/bin/pytest -q -n 2 tests/unit
 
-crash: $(DEV)/.complete ## reliability: kill -9 at random instants; as for the six below: N=1000 SEED=1 MINUTES=30
+crash: $(DEV)/.complete ## reliability: kill -9 at random instants; as for those below: N=1000 SEED=1 MINUTES=30
 	$(call programme,crash,10000,120)
 
 simulate: $(DEV)/.complete ## reliability: days of many credentials on virtual time, with faults of every kind
@@ -95,6 +95,11 @@ bench: $(BENCH)/.complete ## CPU, throughput and latency beside what users would
 bench-scale: $(BENCH)/.complete ## the same daemon with up to N=1000000 stored credentials, into docs/performance.md
 	@tests/components/setup
 	@$(BENCH)/bin/python -m bench scale --most $(or $(N),1000000)
+replicas: $(DEV)/.complete ## reliability: replicas on one PostgreSQL, killed and frozen, their clocks apart
+	$(call programme,replicas,1000000,60)
+
+primary: $(DEV)/.complete ## reliability: PostgreSQL killed again and again while replicas commit
+	$(call programme,primary,50,30)
 
 states: $(DEV)/.complete ## print the table of transitions into docs/states.md
 	@$(DEV)/bin/python -m tests.unit.domain.states
@@ -119,8 +124,9 @@ lock: ## lock the requirements anew, keeping versions that still fit; ARGS=--upg
 	compile() { "$$scratch/venv/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate $(ARGS) pyproject.toml "$$@"; }; \
 	compile -o $(LOCKS)/runtime.txt; \
+	compile --extra postgres -c $(LOCKS)/runtime.txt -o $(LOCKS)/postgres.txt; \
 	compile "$$scratch/build.in" --extra demo -c $(LOCKS)/runtime.txt -o $(LOCKS)/demo.txt; \
-	compile "$$scratch/build.in" --extra demo --extra dev --extra postgres -c $(LOCKS)/demo.txt -o $(LOCKS)/dev.txt; \
+	compile "$$scratch/build.in" --extra demo --extra dev --extra postgres -c $(LOCKS)/demo.txt -c $(LOCKS)/postgres.txt -o $(LOCKS)/dev.txt; \
 	compile "$$scratch/build.in" --extra bench -c $(LOCKS)/dev.txt -o $(LOCKS)/bench.txt
 
 clean: ## remove virtual environments, installed npm packages, caches and build output

@@ -1,11 +1,16 @@
 """Fixtures for the real components. Each test gets what it starts from; nothing is shared but a running process."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
+from refreshd.adapters.sql.migrate import migrate
+from refreshd.adapters.sql.postgres import PostgresEngines
 from tests.components.oidc_server import SECRETS, OidcServer
+from tests.components.postgres_server import PostgresServer
 from tests.components.redis_server import RedisServer
+from tests.fakes import START
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,3 +47,20 @@ def redis_server() -> Iterator[RedisServer]:
     """An empty Redis of this test's own."""
     with RedisServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One PostgreSQL for all tests of a process, which leave it running; each takes a database of its own."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres_server: PostgresServer) -> str:
+    """An empty store to copy, as migrating takes longer than copying."""
+    url = postgres_server.database()
+    engines = PostgresEngines(url, limit=timedelta(seconds=30))
+    migrate(engines, now=START)
+    engines.close()
+    return url

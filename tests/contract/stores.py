@@ -1,5 +1,6 @@
 """Stores under the contract suite: each a real database, opened and filled the way the product does it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,10 +13,12 @@ from sqlalchemy import text
 from refreshd.adapters.aesgcm_sealer import new_key_line
 from refreshd.adapters.key_ring_file import KeyRingFile
 from refreshd.adapters.sql.engine import SqlEngines, prepare_file
+from refreshd.adapters.sql.engines import Engines
 from refreshd.adapters.sql.identity import identify
 from refreshd.adapters.sql.importer import Imported, Importer, Registered
 from refreshd.adapters.sql.inventory import Inventory
 from refreshd.adapters.sql.migrate import migrate
+from refreshd.adapters.sql.postgres import PostgresEngines
 from refreshd.adapters.sql.rows import RowCodec
 from refreshd.adapters.sql.store import SqlStore
 from refreshd.domain.credential import ClientName, CredentialId
@@ -44,16 +47,18 @@ POLICY = RefreshPolicy(
 
 
 @dataclass
-class SqliteBed:
-    """A SQLite store with its importer and inventory. `store` is what the daemon sees."""
+class Bed(ABC):
+    """A store with its importer and inventory. `store` is what the daemon sees; it goes by the test's own time."""
 
     directory: Path
     environment: str = "production"
 
+    @abstractmethod
+    def open(self) -> Engines:
+        """The database, without a schema if it is new."""
+
     def __enter__(self) -> Self:
-        path = self.directory / "refreshd.db"
-        prepare_file(path)
-        self.engines = SqlEngines(f"sqlite:///{path}", busy_timeout=timedelta(seconds=5))
+        self.engines = self.open()
         migrate(self.engines, now=START)
         self.sealer = KeyRingFile(self.ring)
         with self.engines.write.begin() as connection:
@@ -109,6 +114,26 @@ class SqliteBed:
         if not path.exists():
             path.write_text(new_key_line())
         return path
+
+
+@dataclass
+class SqliteBed(Bed):
+    """A file in the directory."""
+
+    def open(self) -> Engines:
+        path = self.directory / "refreshd.db"
+        prepare_file(path)
+        return SqlEngines(f"sqlite:///{path}", busy_timeout=timedelta(seconds=5))
+
+
+@dataclass
+class PostgresBed(Bed):
+    """The database `url`; the key ring lies in the directory."""
+
+    url: str = ""
+
+    def open(self) -> Engines:
+        return PostgresEngines(self.url, limit=timedelta(seconds=5))
 
 
 def machine_grant(name: str = "a", *, client: ClientName = ACME) -> Grant:

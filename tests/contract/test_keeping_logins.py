@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +17,7 @@ from refreshd.domain.storm import LONGEST
 from refreshd.domain.transition import Transition
 from refreshd.ports.publisher import Counters
 from refreshd.ports.store import Attempt, Capacity, Committed, Conflict
-from tests.contract.stores import ACME, LEASE, OTHER, POLICY, SqliteBed, grant
+from tests.contract.stores import ACME, LEASE, OTHER, POLICY, Bed, grant
 from tests.fakes import START, success
 
 SECOND = timedelta(seconds=1)
@@ -27,13 +26,7 @@ REFUSED = Rejected(code="invalid_grant", confirmation=Confirmation.FAST)
 
 
 @pytest.fixture
-def bed(tmp_path: Path) -> Iterator[SqliteBed]:
-    with SqliteBed(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def other(bed: SqliteBed) -> Iterator[SqlStore]:
+def other(bed: Bed) -> Iterator[SqlStore]:
     """A second process on the same rows, as after a lease ran out."""
     store = SqlStore(bed.engines, bed.codec, owner="p2")
     yield store
@@ -44,7 +37,7 @@ def settled(attempt: Attempt, outcome: Outcome, now: datetime = START) -> Transi
     return settle(attempt.credential, outcome, POLICY, sent_at=now, now=now, draw=0.5)
 
 
-async def commit(bed: SqliteBed, attempt: Attempt, outcome: Outcome, now: datetime = START) -> Committed | Conflict:
+async def commit(bed: Bed, attempt: Attempt, outcome: Outcome, now: datetime = START) -> Committed | Conflict:
     return await bed.store.commit(attempt, settled(attempt, outcome, now), now=now)
 
 
@@ -55,7 +48,7 @@ async def claim(store: SqlStore, now: datetime) -> Attempt:
 
 
 class TestRescue:
-    async def test_a_token_whose_attempt_lost_its_row_is_put_aside(self, bed: SqliteBed, other: SqlStore) -> None:
+    async def test_a_token_whose_attempt_lost_its_row_is_put_aside(self, bed: Bed, other: SqlStore) -> None:
         """R5: the row had changed hands; the answer's refresh token may be the only living one."""
         bed.add(grant())
         late = await claim(bed.store, START)
@@ -68,7 +61,7 @@ class TestRescue:
         assert found.access is not None
         assert (Secret("late-refresh"), Secret("late-access")) == (found.refresh_token, found.access.value)
 
-    async def test_the_newest_is_found_and_adopting_it_spends_it(self, bed: SqliteBed, other: SqlStore) -> None:
+    async def test_the_newest_is_found_and_adopting_it_spends_it(self, bed: Bed, other: SqlStore) -> None:
         """Each is tried once; what is adopted stands in the row."""
         bed.add(grant())
         late = await claim(bed.store, START)
@@ -84,7 +77,7 @@ class TestRescue:
         assert again is not None
         assert (Secret("second"), Secret("first")) == (found.refresh_token, again.refresh_token)
 
-    async def test_a_rotation_that_worked_later_has_spent_it(self, bed: SqliteBed, other: SqlStore) -> None:
+    async def test_a_rotation_that_worked_later_has_spent_it(self, bed: Bed, other: SqlStore) -> None:
         """Taken up weeks later, on one stray refusal, it would be reuse: the end of a login that was well."""
         bed.add(grant())
         late = await claim(bed.store, START)
@@ -94,14 +87,22 @@ class TestRescue:
         await other.commit(taken_over, settled(taken_over, success(refresh="next"), later), now=later)
         assert await bed.store.rescued(await claim(bed.store, START + timedelta(hours=2))) is None
 
-    async def test_what_was_stored_already_is_no_conflict(self, bed: SqliteBed) -> None:
+    async def test_what_was_stored_already_is_no_conflict(self, bed: Bed) -> None:
         """A commit whose confirmation was lost is asked again: nothing to rescue."""
         bed.add(grant())
         attempt = await claim(bed.store, START)
         assert [Committed()] * 2 == [await commit(bed, attempt, success(refresh="new")) for _ in range(2)]
         assert await bed.store.rescued(attempt) is None
 
-    async def test_only_its_own_family_may_take_it_up(self, bed: SqliteBed, other: SqlStore) -> None:
+    async def test_a_stored_failure_is_recognised_too(self, bed: Bed) -> None:
+        """It changed no token: the attempt's own entry in the log says that it was stored, when COMMIT's answer was lost."""
+        bed.add(grant())
+        [attempt] = await bed.claim()
+        outcome = Deferred(code="http_503")
+        assert [Committed()] * 2 == [await commit(bed, attempt, outcome), await commit(bed, attempt, outcome)]
+        assert 1 == bed.row("a")["failures"]
+
+    async def test_only_its_own_family_may_take_it_up(self, bed: Bed, other: SqlStore) -> None:
         """A new login is another family, and forgets what was put aside for the old one."""
         bed.add(grant())
         late = await claim(bed.store, START)
@@ -112,7 +113,7 @@ class TestRescue:
         assert await bed.store.rescued(fresh) is None
         assert Conflict(earlier_login=True) == await commit(bed, late, success(refresh="later"))
 
-    async def test_removal_erases_what_was_put_aside_and_the_history(self, bed: SqliteBed, other: SqlStore) -> None:
+    async def test_removal_erases_what_was_put_aside_and_the_history(self, bed: Bed, other: SqlStore) -> None:
         """`remove` leaves no token and no trace of when it was used."""
         bed.add(grant())
         late = await claim(bed.store, START)
@@ -124,7 +125,7 @@ class TestRescue:
 
 
 class TestHistory:
-    async def test_each_attempt_leaves_when_generation_outcome_phase_and_owner(self, bed: SqliteBed) -> None:
+    async def test_each_attempt_leaves_when_generation_outcome_phase_and_owner(self, bed: Bed) -> None:
         """The evidence when a provider disputes."""
         bed.add(grant())
         outcomes: list[Outcome] = [
@@ -145,7 +146,7 @@ class TestHistory:
         ] == [(one.outcome, one.code, one.phase, one.generation) for one in entries]
         assert {("p1", SECOND)} == {(one.owner, (one.ended_at or START) - one.started_at) for one in entries}
 
-    async def test_an_attempt_that_nobody_ended_is_in_it(self, bed: SqliteBed, other: SqlStore) -> None:
+    async def test_an_attempt_that_nobody_ended_is_in_it(self, bed: Bed, other: SqlStore) -> None:
         """Under way, found open at a start, or taken over: how far it came is not known."""
         bed.add(grant())
         await claim(bed.store, START)
@@ -156,7 +157,7 @@ class TestHistory:
             (one.owner, one.code) for one in bed.inventory.history("a")
         ]
 
-    async def test_a_late_answer_leaves_no_trace_of_what_was_removed(self, bed: SqliteBed) -> None:
+    async def test_a_late_answer_leaves_no_trace_of_what_was_removed(self, bed: Bed) -> None:
         """`remove` erases the history, also what would be added to it later."""
         bed.add(grant())
         attempt = await claim(bed.store, START)
@@ -164,7 +165,7 @@ class TestHistory:
         assert Conflict(earlier_login=True) == await commit(bed, attempt, success())
         assert [] == list(bed.inventory.history("a"))
 
-    async def test_it_is_forgotten_a_few_credentials_at_a_time(self, bed: SqliteBed) -> None:
+    async def test_it_is_forgotten_a_few_credentials_at_a_time(self, bed: Bed) -> None:
         """Old entries go, young ones stay, and a round over all of them ends."""
         bed.add(grant("a"), grant("b"), grant("c"))
         for day in (0, 5):
@@ -180,11 +181,11 @@ class TestHistory:
 
 
 class TestStorms:
-    async def refuse(self, bed: SqliteBed, count: int, now: datetime) -> None:
+    async def refuse(self, bed: Bed, count: int, now: datetime) -> None:
         for attempt in await bed.claim(now, count=count):
             await commit(bed, attempt, REFUSED, now)
 
-    async def test_refusals_are_counted_without_those_that_we_explain(self, bed: SqliteBed) -> None:
+    async def test_refusals_are_counted_without_those_that_we_explain(self, bed: Bed) -> None:
         """A lost rotation is our own fault, an old refusal is history, another client is none of it."""
         bed.add(*(grant(f"c{number}") for number in range(6)), grant("o", client=OTHER))
         await self.refuse(bed, 4, START)
@@ -193,7 +194,7 @@ class TestStorms:
         found = await bed.store.refusals(ACME, now=START)
         assert (2, 6) == (found.refused, found.credentials)
 
-    async def test_a_storm_is_remembered_until_it_ends(self, bed: SqliteBed) -> None:
+    async def test_a_storm_is_remembered_until_it_ends(self, bed: Bed) -> None:
         """Across a restart; its end makes the refused due again and decides from when on refusals count."""
         bed.add(*(grant(f"c{number}") for number in range(3)))
         await self.refuse(bed, 3, START)
@@ -209,7 +210,7 @@ class TestStorms:
         assert (None, START + MINUTE, 0) == (calm.began_at, calm.counts_from, calm.refused)
         assert not await bed.store.end_storm(ACME, counts_from=START, now=START, anew=True)
 
-    async def test_its_end_by_a_success_asks_everyone_anew(self, bed: SqliteBed) -> None:
+    async def test_its_end_by_a_success_asks_everyone_anew(self, bed: Bed) -> None:
         """One stray recovery must not condemn hundreds before the next storm is seen."""
         bed.add(*(grant(f"c{number}") for number in range(3)))
         await self.refuse(bed, 3, START)
@@ -217,7 +218,7 @@ class TestStorms:
         await bed.store.end_storm(ACME, counts_from=START, now=START, anew=True)
         assert {0} == {one.credential.rejections for one in await bed.claim(START)}
 
-    async def test_old_condemnations_that_heal_in_vain_make_no_storm(self, bed: SqliteBed) -> None:
+    async def test_old_condemnations_that_heal_in_vain_make_no_storm(self, bed: Bed) -> None:
         """Logins condemned together are tried again together."""
         bed.add(*(grant(f"c{number}") for number in range(6)))
         await self.refuse(bed, 5, START)
@@ -225,7 +226,7 @@ class TestStorms:
             bed.edit(f"c{number}", condemned_at=_micros(START - timedelta(hours=1)))
         assert 0 == (await bed.store.refusals(ACME, now=START)).refused
 
-    async def test_an_operator_ends_it_with_resume(self, bed: SqliteBed) -> None:
+    async def test_an_operator_ends_it_with_resume(self, bed: Bed) -> None:
         """`resume --client`: believed from then on for a day."""
         bed.add(grant())
         await bed.store.begin_storm(ACME, now=START)
@@ -234,7 +235,7 @@ class TestStorms:
 
 
 class TestHolding:
-    async def test_a_row_behind_what_is_published_is_held_until_adopted(self, bed: SqliteBed) -> None:
+    async def test_a_row_behind_what_is_published_is_held_until_adopted(self, bed: Bed) -> None:
         """R11: nothing of it is presented or shown as a token; `adopt` makes it due with counters that win."""
         bed.add(grant(access_token=Secret("old"), expires_at=START + timedelta(hours=1), issued_at=START))
         [attempt] = await bed.claim(START + timedelta(hours=1))
@@ -257,7 +258,7 @@ class TestHolding:
         assert (7, Secret("refresh-a")) == (again.credential.generation, again.refresh_token)
         assert 0 == bed.inventory.adopt(Selection(id="a"), now=START)
 
-    async def test_counters_are_lifted_above_those_met(self, bed: SqliteBed) -> None:
+    async def test_counters_are_lifted_above_those_met(self, bed: Bed) -> None:
         """Never lowered, and an open attempt keeps the generation that its answer is compared with."""
         bed.add(grant("a"), grant("b"), grant("c"))
         [attempt] = await bed.claim(count=1)
@@ -269,7 +270,7 @@ class TestHolding:
         assert (99, 1) == (bed.row("c")["revision"], bed.row("c")["generation"])
         assert [(1, 51), (5, 51)] == rows
 
-    async def test_the_permission_to_take_keys_lasts_until_it_is_used_or_ten_minutes(self, bed: SqliteBed) -> None:
+    async def test_the_permission_to_take_keys_lasts_until_it_is_used_or_ten_minutes(self, bed: Bed) -> None:
         """A crash half way goes on; what was allowed and not needed is not a setting for the rest of the year."""
         assert not await bed.store.may_take_keys(now=START)
         bed.inventory.adopt_keys(now=START)
@@ -280,7 +281,7 @@ class TestHolding:
 
 
 class TestClock:
-    async def test_the_schedule_moves_with_the_clock(self, bed: SqliteBed) -> None:
+    async def test_the_schedule_moves_with_the_clock(self, bed: Bed) -> None:
         """R13: what was due in a minute is due in a minute, and consumers are shown the moved expiry; the login's date stays."""
         bed.add(grant(access_token=Secret("t"), issued_at=START, expires_at=START + timedelta(hours=1)))
         await bed.store.mark_published(await bed.store.unpublished(limit=9))
@@ -294,7 +295,7 @@ class TestClock:
         assert (before["login_at"], before["relogin_by"]) == (after["login_at"], after["relogin_by"])
         assert ["a"] == [one.id for one in await bed.store.unpublished(limit=9)]
 
-    async def test_answers_that_wait_move_with_it(self, bed: SqliteBed) -> None:
+    async def test_answers_that_wait_move_with_it(self, bed: Bed) -> None:
         """What was settled by the old time and comes into the store after the jump would be a day off."""
         bed.add(grant("a"), grant("b"))
         first, second = await claim(bed.store, START), await claim(bed.store, START)
@@ -305,7 +306,7 @@ class TestClock:
 
 
 class TestOrderOfWork:
-    async def taken(self, bed: SqliteBed, now: datetime, **room: object) -> list[str]:
+    async def taken(self, bed: Bed, now: datetime, **room: object) -> list[str]:
         capacity = {ACME: Capacity(count=1, lease=LEASE, **room)}  # type: ignore[arg-type]  # fields by name
         names = []
         for _ in range(20):
@@ -313,7 +314,7 @@ class TestOrderOfWork:
             names += [str(one.credential.id) for one in claims.attempts]
         return names
 
-    async def test_it_is_the_protocols(self, bed: SqliteBed) -> None:
+    async def test_it_is_the_protocols(self, bed: Bed) -> None:
         """§4: in doubt, close to the end of the login, living by their turn, expired, confirmations; retries have a share."""
         now = START + timedelta(days=10)
         bed.add(
@@ -333,7 +334,7 @@ class TestOrderOfWork:
         expected = ["doubt", "ending", "living-1", "living-2", "expired", "undated", "confirming"]
         assert expected == await self.taken(bed, now)
 
-    async def test_a_token_that_cannot_make_it_does_not_die_in_front_of_one_that_can(self, bed: SqliteBed) -> None:
+    async def test_a_token_that_cannot_make_it_does_not_die_in_front_of_one_that_can(self, bed: Bed) -> None:
         """Earliest deadline first alone would serve tokens that die on the way."""
         bed.add(grant("dying"), grant("living"))
         for name in ("dying", "living"):
@@ -342,14 +343,14 @@ class TestOrderOfWork:
         bed.edit("living", next_attempt_at=_micros(START - SECOND), expires_at=_micros(START + MINUTE))
         assert ["living", "dying"] == await self.taken(bed, START)
 
-    async def test_what_hangs_for_ever_does_not_keep_the_others_out(self, bed: SqliteBed) -> None:
+    async def test_what_hangs_for_ever_does_not_keep_the_others_out(self, bed: Bed) -> None:
         """Doubts that have failed again and again are repetitions like others."""
         bed.add(*(grant(name) for name in ("new", "hangs-1", "hangs-2")))
         for name in ("hangs-1", "hangs-2"):
             bed.edit(name, in_doubt=1, failures=4, lane=int(Lane.RETRYING))
         assert ["new"] == (await self.taken(bed, START, retries=0))[:1]
 
-    async def test_repetitions_take_their_share_while_first_attempts_wait(self, bed: SqliteBed) -> None:
+    async def test_repetitions_take_their_share_while_first_attempts_wait(self, bed: Bed) -> None:
         """A fifth of the slots: what has failed must not keep out what was never tried, nor be kept out itself."""
         bed.add(*(grant(f"first-{number}") for number in range(4)), *(grant(f"retry-{number}") for number in range(4)))
         for number in range(4):
@@ -360,7 +361,7 @@ class TestOrderOfWork:
         rest = await self.taken(bed, START, retries=0)
         assert {"retry"} == {name.partition("-")[0] for name in rest}
 
-    async def test_an_unsent_claim_goes_back_to_its_place(self, bed: SqliteBed) -> None:
+    async def test_an_unsent_claim_goes_back_to_its_place(self, bed: Bed) -> None:
         """A drain changes nobody's turn."""
         bed.add(grant())
         bed.edit("a", failures=2, lane=int(Lane.RETRYING))

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,24 +13,18 @@ from refreshd.adapters.sql.inventory import Selection
 from refreshd.domain.settle import settle
 from refreshd.domain.transition import Transition
 from refreshd.ports.store import Attempt, Capacity, Committed, StoreUnavailable
-from tests.contract.stores import ACME, LEASE, OTHER, POLICY, SqliteBed, grant
+from tests.contract.stores import ACME, LEASE, OTHER, POLICY, Bed, grant
 from tests.fakes import START, success
-
-
-@pytest.fixture
-def bed(tmp_path: Path) -> Iterator[SqliteBed]:
-    with SqliteBed(tmp_path) as made:
-        yield made
 
 
 def refreshed(attempt: Attempt) -> Transition:
     return settle(attempt.credential, success("new", "fresh"), POLICY, sent_at=START, now=START, draw=0.5)
 
 
-async def test_a_commit_that_cannot_be_tried_takes_no_neighbour_down_and_can_be_asked_again(bed: SqliteBed) -> None:
+async def test_a_commit_that_cannot_be_tried_takes_no_neighbour_down_and_can_be_asked_again(bed: Bed) -> None:
     """A bug in one answer is `StoreUnavailable` to that one, which keeps its tokens; the group it arrived in is stored."""
     bed.add(*(grant(name) for name in "abc"))
-    attempts = {str(one.credential.id): one for one in await bed.claim()}
+    attempts = {str(one.credential.id): one for one in sorted(await bed.claim(), key=lambda one: one.credential.id)}
     transitions = {name: refreshed(one) for name, one in attempts.items()}
     broken = transitions["b"]
     unstorable = replace(broken, after=replace(broken.after, scope="\ud800"))
@@ -47,7 +40,7 @@ async def test_a_commit_that_cannot_be_tried_takes_no_neighbour_down_and_can_be_
     assert Committed() == await bed.store.commit(attempts["b"], broken, now=START)
 
 
-async def test_one_client_without_work_does_not_hide_that_another_has_more(bed: SqliteBed) -> None:
+async def test_one_client_without_work_does_not_hide_that_another_has_more(bed: Bed) -> None:
     """Else a busy client would start only what one tick's rate token allows, as soon as a second client is configured."""
     bed.add(*(grant(f"a{number}") for number in range(5)))
     capacity = {ACME: Capacity(count=1, lease=LEASE), OTHER: Capacity(count=9, lease=LEASE)}
@@ -55,7 +48,7 @@ async def test_one_client_without_work_does_not_hide_that_another_has_more(bed: 
     assert (1, frozenset({ACME})) == (len(claims.attempts), claims.more)
 
 
-async def test_a_removed_pause_does_not_come_back_with_a_new_login(bed: SqliteBed) -> None:
+async def test_a_removed_pause_does_not_come_back_with_a_new_login(bed: Bed) -> None:
     """A credential that was paused when it was removed is a new one when it is imported again."""
     bed.add(grant())
     bed.inventory.pause(Selection(id="a"), now=START)

@@ -1,8 +1,8 @@
 """Moving what is stored to another key: everything moves, and nothing newer is ever overwritten."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import RowMapping
@@ -20,23 +20,17 @@ from refreshd.domain.secret import Secret
 from refreshd.domain.settle import settle
 from refreshd.ports.keys import Batch, Cursor
 from refreshd.ports.store import Committed
-from tests.contract.stores import ACME, LEASE, POLICY, SqliteBed, grant
+from tests.contract.stores import ACME, LEASE, POLICY, Bed, grant
 from tests.fakes import START, success
 
 SECOND = timedelta(seconds=1)
 
 
-@pytest.fixture
-def bed(tmp_path: Path) -> Iterator[SqliteBed]:
-    with SqliteBed(tmp_path) as one:
-        yield one
-
-
-def rows_of(bed: SqliteBed) -> SqlSealedRows:
+def rows_of(bed: Bed) -> SqlSealedRows:
     return SqlSealedRows(bed.store.threads, bed.codec, bed.sealer, bed.environment)
 
 
-async def rotated(bed: SqliteBed) -> tuple[SqlSealedRows, str, str]:
+async def rotated(bed: Bed) -> tuple[SqlSealedRows, str, str]:
     """A new key above the old one, taken up; nothing moved yet."""
     old = bed.sealer.primary_key_id
     new = add_key(bed.ring)
@@ -55,7 +49,7 @@ async def one_pass(rows: SqlSealedRows, *, limit: int = 2) -> list[Batch]:
         cursor = batches[-1].rest
 
 
-async def fill(bed: SqliteBed) -> None:
+async def fill(bed: Bed) -> None:
     """Something in every sealed column of every table."""
     later = START + timedelta(hours=1)
     names = ("a", "b", "c", "d", "e")
@@ -69,7 +63,7 @@ async def fill(bed: SqliteBed) -> None:
     bed.inventory.remove_to_revoke(Selection(id="gone"), now=START + LEASE)
 
 
-async def test_every_sealed_place_moves_to_the_new_key(bed: SqliteBed) -> None:
+async def test_every_sealed_place_moves_to_the_new_key(bed: Bed) -> None:
     """Credentials, rescued tokens, revocations, the store's own secret: then the old key opens nothing that is needed."""
     await fill(bed)
     rows, old, new = await rotated(bed)
@@ -79,16 +73,14 @@ async def test_every_sealed_place_moves_to_the_new_key(bed: SqliteBed) -> None:
     assert (0, 0) == (sum(one.outrun for one in batches), sum(one.unreadable for one in batches))
     credentials, rescued, revoked, own = 2 * 5 + 1, 2, 1, 1
     assert credentials + rescued + revoked + own == sum(one.moved for one in batches)
-    assert (old,) == tuple(
-        Retirement(bed.engines.read, bed.engines.write, bed.sealer).retire(ring=[new, old], daemon=True)
-    )
+    assert (old,) == tuple(Retirement(bed.engines, bed.sealer).retire(ring=[new, old], daemon=True))
     retire_keys(bed.ring, [old])
     with bed.engines.write.begin() as connection:
         identity = identify(connection, KeyRingFile(bed.ring), environment=bed.environment, now=START)
     assert bed.identity.fingerprint_key == identity.fingerprint_key
 
 
-async def test_what_was_moved_reads_as_before(bed: SqliteBed) -> None:
+async def test_what_was_moved_reads_as_before(bed: Bed) -> None:
     """The same tokens under another key, in the same rows; nothing else of a row changes."""
     await fill(bed)
     before = bed.row("a")
@@ -103,7 +95,7 @@ async def test_what_was_moved_reads_as_before(bed: SqliteBed) -> None:
     assert "access-a" == token.value.reveal()
 
 
-async def test_a_second_pass_finds_nothing(bed: SqliteBed) -> None:
+async def test_a_second_pass_finds_nothing(bed: Bed) -> None:
     """What rests under the key is not written again and again."""
     await fill(bed)
     rows, _, _ = await rotated(bed)
@@ -114,7 +106,7 @@ async def test_a_second_pass_finds_nothing(bed: SqliteBed) -> None:
 class Interrupted(SqlSealedRows):
     """Lets something happen between a batch's reading and its writing."""
 
-    def __init__(self, bed: SqliteBed) -> None:
+    def __init__(self, bed: Bed) -> None:
         super().__init__(bed.store.threads, bed.codec, bed.sealer, bed.environment)
         self.meanwhile: list[Callable[[], object]] = []
 
@@ -125,14 +117,14 @@ class Interrupted(SqlSealedRows):
         return found
 
 
-async def interrupted(bed: SqliteBed) -> Interrupted:
+async def interrupted(bed: Bed) -> Interrupted:
     add_key(bed.ring)
     rows = Interrupted(bed)
     await rows.take_up(bed.sealer.look().first)
     return rows
 
 
-async def test_a_new_login_in_between_wins(bed: SqliteBed) -> None:
+async def test_a_new_login_in_between_wins(bed: Bed) -> None:
     """The row was imported anew after it was read: the newer token stays."""
     bed.add(grant("a"))
     rows = await interrupted(bed)
@@ -142,7 +134,7 @@ async def test_a_new_login_in_between_wins(bed: SqliteBed) -> None:
     assert "newer" == bed.codec.open(bed.row("a")["refresh_token"], "refresh_token", "a").reveal()
 
 
-async def test_a_removal_in_between_wins(bed: SqliteBed) -> None:
+async def test_a_removal_in_between_wins(bed: Bed) -> None:
     """What is erased is not brought back."""
     bed.add(grant("a"))
     rows = await interrupted(bed)
@@ -152,7 +144,7 @@ async def test_a_removal_in_between_wins(bed: SqliteBed) -> None:
     assert None is bed.row("a")["refresh_token"]
 
 
-async def test_a_commit_in_between_wins(bed: SqliteBed) -> None:
+async def test_a_commit_in_between_wins(bed: Bed) -> None:
     """The rotated token of an answer is never replaced by the spent one that was read before it."""
     bed.add(grant("a"))
     (attempt,) = await bed.claim()
@@ -170,7 +162,7 @@ async def test_a_commit_in_between_wins(bed: SqliteBed) -> None:
     assert "fresh" == bed.codec.open(bed.row("a")["refresh_token"], "refresh_token", "a").reveal()
 
 
-async def test_a_commit_after_it_wins_too(bed: SqliteBed) -> None:
+async def test_a_commit_after_it_wins_too(bed: Bed) -> None:
     """The other direction: sealing anew never makes an open attempt lose its row."""
     bed.add(grant("a"))
     (attempt,) = await bed.claim()
@@ -182,7 +174,7 @@ async def test_a_commit_after_it_wins_too(bed: SqliteBed) -> None:
     assert {new: 2} == dict(await rows.rows_by_key())
 
 
-async def test_a_row_under_two_keys_counts_for_both_and_moves(bed: SqliteBed) -> None:
+async def test_a_row_under_two_keys_counts_for_both_and_moves(bed: Bed) -> None:
     """An answer with a refresh token alone leaves the access token under the old key, whatever `key_id` says."""
     later = START + timedelta(hours=1)
     bed.add(grant("a", access_token=Secret("access"), issued_at=START, expires_at=later))
@@ -193,7 +185,7 @@ async def test_a_row_under_two_keys_counts_for_both_and_moves(bed: SqliteBed) ->
     assert {new: 2} == dict(await rows.rows_by_key())
 
 
-async def test_what_no_key_opens_stays_and_is_counted(bed: SqliteBed) -> None:
+async def test_what_no_key_opens_stays_and_is_counted(bed: Bed) -> None:
     """A damaged row hides no other and is not touched."""
     bed.add(grant("a"), grant("b"), grant("c"))
     damaged = bed.row("a")["refresh_token"][:-1] + b"?"
@@ -205,43 +197,41 @@ async def test_what_no_key_opens_stays_and_is_counted(bed: SqliteBed) -> None:
     assert {old: 1, new: 3} == dict(await rows.rows_by_key())
 
 
-async def test_a_damaged_ciphertext_names_no_key(bed: SqliteBed) -> None:
+async def test_a_damaged_ciphertext_names_no_key(bed: Bed) -> None:
     """What a disk made of it must not become a metric's label."""
     bed.add(grant("a"))
     bed.edit("a", refresh_token=b"\x01\xff<script>")
     assert {"damaged": 1, bed.sealer.primary_key_id: 1} == dict(await rows_of(bed).rows_by_key())
 
 
-async def test_a_command_that_holds_a_retired_key_is_refused(bed: SqliteBed, tmp_path: Path) -> None:
+async def test_a_command_that_holds_a_retired_key_is_refused(bed: Bed) -> None:
     """An import that began before the rotation must not seal with a key that the ring has lost meanwhile."""
     bed.add(grant("a"))
-    late = SqliteBed(tmp_path)
+    late = replace(bed)
     with late:
         rows, old, new = await rotated(bed)
         await one_pass(rows)
-        Retirement(bed.engines.read, bed.engines.write, bed.sealer).retire(ring=[new, old], daemon=True)
+        Retirement(bed.engines, bed.sealer).retire(ring=[new, old], daemon=True)
         with pytest.raises(StoreRefused, match="key ring was changed"):
             late.add(grant("b"))
 
 
-async def test_a_key_is_not_retired_before_the_daemon_has_taken_up_the_new_one(bed: SqliteBed) -> None:
+async def test_a_key_is_not_retired_before_the_daemon_has_taken_up_the_new_one(bed: Bed) -> None:
     """Else it would go on sealing with a key that the next start does not have."""
     bed.add(grant("a"))
     old = bed.sealer.primary_key_id
     await rows_of(bed).take_up(old)
     new = add_key(bed.ring)
-    retirement = Retirement(bed.engines.read, bed.engines.write, KeyRingFile(bed.ring))
+    retirement = Retirement(bed.engines, KeyRingFile(bed.ring))
     with pytest.raises(StoreRefused, match="does not seal with the key"):
         retirement.retire(ring=[new, old], daemon=True)
     assert [] == list(retirement.retire(ring=[new, old], daemon=False))  # rows rest under it
 
 
-async def test_the_daemon_reads_what_a_command_sealed_with_a_key_it_did_not_know(
-    bed: SqliteBed, tmp_path: Path
-) -> None:
+async def test_the_daemon_reads_what_a_command_sealed_with_a_key_it_did_not_know(bed: Bed) -> None:
     """`import` right after `keys rotate`: no row is held for a key that stands in the file."""
     new = add_key(bed.ring)
-    with SqliteBed(tmp_path) as command:
+    with replace(bed) as command:
         command.add(grant("a"))
         assert new == command.sealer.primary_key_id
     (attempt,) = await bed.claim()

@@ -1,7 +1,7 @@
 """The contract of `Store`, for every database that carries it."""
 
 import asyncio
-from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,28 +17,22 @@ from refreshd.domain.secret import Secret
 from refreshd.domain.settle import settle
 from refreshd.domain.transition import Transition
 from refreshd.ports.store import Attempt, Capacity, Committed, Conflict
-from tests.contract.stores import ACME, LEASE, OTHER, POLICY, SqliteBed, grant
+from tests.contract.stores import ACME, LEASE, OTHER, POLICY, Bed, grant
 from tests.fakes import START, success
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
 
 
-@pytest.fixture
-def bed(tmp_path: Path) -> Iterator[SqliteBed]:
-    with SqliteBed(tmp_path) as opened:
-        yield opened
-
-
 def settled(attempt: Attempt, outcome: Outcome) -> Transition:
     return settle(attempt.credential, outcome, POLICY, sent_at=START, now=START + SECOND, draw=0.5)
 
 
-async def commit(bed: SqliteBed, attempt: Attempt, outcome: Outcome) -> Committed | Conflict:
+async def commit(bed: Bed, attempt: Attempt, outcome: Outcome) -> Committed | Conflict:
     return await bed.store.commit(attempt, settled(attempt, outcome), now=START + SECOND)
 
 
-async def test_a_claim_is_a_durable_intent(bed: SqliteBed) -> None:
+async def test_a_claim_is_a_durable_intent(bed: Bed) -> None:
     """R1: when a claim returns, attempt, owner and lease are committed, and the row is nobody else's until the lease ends."""
     bed.add(grant())
     [attempt] = await bed.claim()
@@ -49,7 +43,7 @@ async def test_a_claim_is_a_durable_intent(bed: SqliteBed) -> None:
     assert [] == await bed.claim(START + LEASE - SECOND)
 
 
-async def test_an_undated_import_is_due_at_once_and_a_dated_one_before_its_expiry(bed: SqliteBed) -> None:
+async def test_an_undated_import_is_due_at_once_and_a_dated_one_before_its_expiry(bed: Bed) -> None:
     """What is not known to live is refreshed first."""
     bed.add(
         grant("dated", access_token=Secret("at"), issued_at=START, expires_at=START + HOUR),
@@ -62,7 +56,7 @@ async def test_an_undated_import_is_due_at_once_and_a_dated_one_before_its_expir
     assert ["dated"] == [one.credential.id for one in await bed.claim(due_at)]
 
 
-async def test_claims_keep_the_order_of_work_and_the_capacity(bed: SqliteBed) -> None:
+async def test_claims_keep_the_order_of_work_and_the_capacity(bed: Bed) -> None:
     """In doubt first, then ordinary rows, confirmations last; never more than a client or the whole may start."""
     bed.add(*(grant(name) for name in "abcd"), grant("x", client=OTHER))
     bed.edit("a", lane=int(Lane.CONFIRMING))
@@ -76,7 +70,7 @@ async def test_claims_keep_the_order_of_work_and_the_capacity(bed: SqliteBed) ->
     assert (1, frozenset()) == (len(rest.attempts), rest.more)
 
 
-async def test_a_suspended_client_hides_nobody(bed: SqliteBed) -> None:
+async def test_a_suspended_client_hides_nobody(bed: Bed) -> None:
     """A capacity of 0 leaves its rows alone and does not use up the total."""
     bed.add(*(grant(f"a{number}") for number in range(50)), grant("x", client=OTHER))
     capacity = {ACME: Capacity(count=0, lease=LEASE), OTHER: Capacity(count=5, lease=LEASE)}
@@ -84,7 +78,7 @@ async def test_a_suspended_client_hides_nobody(bed: SqliteBed) -> None:
     assert ["x"] == [one.credential.id for one in claims.attempts]
 
 
-async def test_a_probe_takes_the_credential_that_expires_soonest(bed: SqliteBed) -> None:
+async def test_a_probe_takes_the_credential_that_expires_soonest(bed: Bed) -> None:
     """R9: a suspended client is probed where an answer is needed first."""
     bed.add(*(grant(name) for name in "abc"))
     bed.edit("b", expires_at=to_micros(START - EPOCH))
@@ -93,7 +87,7 @@ async def test_a_probe_takes_the_credential_that_expires_soonest(bed: SqliteBed)
     assert ["b"] == [one.credential.id for one in claims.attempts]
 
 
-async def test_a_commit_stores_both_tokens_and_counts(bed: SqliteBed) -> None:
+async def test_a_commit_stores_both_tokens_and_counts(bed: Bed) -> None:
     """The answer is stored whole: tokens, generation, schedule, revision, and the attempt is closed."""
     bed.add(grant())
     [attempt] = await bed.claim()
@@ -107,7 +101,7 @@ async def test_a_commit_stores_both_tokens_and_counts(bed: SqliteBed) -> None:
     assert Secret("new-refresh") == again.refresh_token
 
 
-async def test_an_answer_without_refresh_token_keeps_the_old_one(bed: SqliteBed) -> None:
+async def test_an_answer_without_refresh_token_keeps_the_old_one(bed: Bed) -> None:
     """R4: a refresh token is never overwritten by nothing."""
     bed.add(grant())
     [attempt] = await bed.claim()
@@ -116,7 +110,7 @@ async def test_an_answer_without_refresh_token_keeps_the_old_one(bed: SqliteBed)
     assert (Secret("refresh-a"), 2) == (again.refresh_token, again.credential.generation)
 
 
-async def test_a_refresh_token_alone_is_stored(bed: SqliteBed) -> None:
+async def test_a_refresh_token_alone_is_stored(bed: Bed) -> None:
     """Persist first, judge later: the login is saved although nothing can be published."""
     bed.add(grant())
     [attempt] = await bed.claim()
@@ -125,7 +119,7 @@ async def test_a_refresh_token_alone_is_stored(bed: SqliteBed) -> None:
     assert (Secret("saved"), False) == (again.refresh_token, again.credential.in_doubt)
 
 
-async def test_commits_that_arrive_together_share_a_transaction_and_a_loser_stands_alone(bed: SqliteBed) -> None:
+async def test_commits_that_arrive_together_share_a_transaction_and_a_loser_stands_alone(bed: Bed) -> None:
     """Group commit: one stale attempt among many neither takes the others down nor slips through."""
     bed.add(*(grant(f"c{number:02}") for number in range(20)))
     attempts = await bed.claim(count=20)
@@ -137,7 +131,7 @@ async def test_commits_that_arrive_together_share_a_transaction_and_a_loser_stan
     assert 1 == bed.row("c07")["generation"]
 
 
-async def test_a_commit_needs_attempt_and_generation(bed: SqliteBed) -> None:
+async def test_a_commit_needs_attempt_and_generation(bed: Bed) -> None:
     """R5: either alone is not enough."""
     bed.add(grant())
     [attempt] = await bed.claim()
@@ -149,7 +143,7 @@ async def test_a_commit_needs_attempt_and_generation(bed: SqliteBed) -> None:
     assert Committed() == await commit(bed, attempt, success())
 
 
-async def test_a_late_answer_of_an_earlier_login_is_told_apart(bed: SqliteBed) -> None:
+async def test_a_late_answer_of_an_earlier_login_is_told_apart(bed: Bed) -> None:
     """R14: a new login closes the open attempt; what answers it later belongs to another family."""
     bed.add(grant())
     [attempt] = await bed.claim()
@@ -161,7 +155,7 @@ async def test_a_late_answer_of_an_earlier_login_is_told_apart(bed: SqliteBed) -
     assert Secret("second-login") == fresh.refresh_token
 
 
-async def test_a_removed_credential_drops_a_late_answer(bed: SqliteBed) -> None:
+async def test_a_removed_credential_drops_a_late_answer(bed: Bed) -> None:
     """Removing erases the tokens, and an answer on its way does not bring them back."""
     bed.add(grant())
     [attempt] = await bed.claim()
@@ -170,7 +164,7 @@ async def test_a_removed_credential_drops_a_late_answer(bed: SqliteBed) -> None:
     assert (None, None) == (bed.row("a")["refresh_token"], bed.row("a")["access_token"])
 
 
-async def test_a_pause_during_a_refresh_loses_neither(bed: SqliteBed) -> None:
+async def test_a_pause_during_a_refresh_loses_neither(bed: Bed) -> None:
     """Walk 2: both changes count a revision, the tokens are stored, and nothing is claimed until the resume."""
     bed.add(grant())
     [attempt] = await bed.claim()
@@ -184,7 +178,7 @@ async def test_a_pause_during_a_refresh_loses_neither(bed: SqliteBed) -> None:
     assert 1 == len(await bed.claim(START + 9 * HOUR))
 
 
-async def test_a_released_claim_is_due_as_before(bed: SqliteBed) -> None:
+async def test_a_released_claim_is_due_as_before(bed: Bed) -> None:
     """A drain gives back what it did not send: no doubt, no waiting."""
     bed.add(grant())
     [attempt] = await bed.claim()
@@ -193,7 +187,7 @@ async def test_a_released_claim_is_due_as_before(bed: SqliteBed) -> None:
     assert (False, 1) == (again.credential.in_doubt, again.credential.generation)
 
 
-async def test_an_open_attempt_found_at_start_is_in_doubt_and_settles(bed: SqliteBed) -> None:
+async def test_an_open_attempt_found_at_start_is_in_doubt_and_settles(bed: Bed) -> None:
     """R7, R8: retried with the same token, not before the settle delay has passed since the attempt started."""
     bed.add(grant(), grant("b"))
     [attempt] = await bed.claim(count=1)
@@ -208,7 +202,7 @@ async def test_an_open_attempt_found_at_start_is_in_doubt_and_settles(bed: Sqlit
     assert Conflict(earlier_login=False, rescued=True) == await commit(bed, attempt, success())
 
 
-async def test_what_changed_last_is_published_first(bed: SqliteBed) -> None:
+async def test_what_changed_last_is_published_first(bed: Bed) -> None:
     """A refresh has ended the old token: its successor must not wait behind an import of thousands."""
     bed.add(grant("z"))
     [attempt] = await bed.claim()
@@ -217,7 +211,7 @@ async def test_what_changed_last_is_published_first(bed: SqliteBed) -> None:
     assert ["z"] == [one.id for one in await bed.store.unpublished(limit=1)]
 
 
-async def test_a_doubt_from_the_future_waits_no_longer_than_it_must(bed: SqliteBed) -> None:
+async def test_a_doubt_from_the_future_waits_no_longer_than_it_must(bed: Bed) -> None:
     """Found by random sequences: the clock went back a day during a stop, and the credential rested for a day."""
     bed.add(grant())
     await bed.claim()
@@ -226,7 +220,7 @@ async def test_a_doubt_from_the_future_waits_no_longer_than_it_must(bed: SqliteB
     assert earlier + 60 * SECOND == EPOCH + timedelta(microseconds=bed.row("a")["next_attempt_at"])
 
 
-async def test_recovery_settles_clients_that_are_no_longer_configured(bed: SqliteBed) -> None:
+async def test_recovery_settles_clients_that_are_no_longer_configured(bed: Bed) -> None:
     """No open attempt survives a start, whatever the configuration says now."""
     bed.add(grant("x", client=OTHER))
     await bed.claim(client=OTHER)
@@ -234,7 +228,7 @@ async def test_recovery_settles_clients_that_are_no_longer_configured(bed: Sqlit
     assert 1 == bed.row("x")["in_doubt"]
 
 
-async def test_a_lapsed_lease_is_taken_up_in_doubt_unless_this_process_still_holds_it(bed: SqliteBed) -> None:
+async def test_a_lapsed_lease_is_taken_up_in_doubt_unless_this_process_still_holds_it(bed: Bed) -> None:
     """R7: another owner's attempt becomes a doubt; our own, still under way after a freeze, is left alone."""
     bed.add(grant())
     await bed.claim()
@@ -246,7 +240,7 @@ async def test_a_lapsed_lease_is_taken_up_in_doubt_unless_this_process_still_hol
     assert taken.credential.in_doubt
 
 
-async def test_doubt_is_stored_and_its_row_goes_first(bed: SqliteBed) -> None:
+async def test_doubt_is_stored_and_its_row_goes_first(bed: Bed) -> None:
     """An unanswered request leaves the row in doubt, due after the settle delay, ahead of the others."""
     bed.add(grant(), grant("b"))
     [attempt, other] = await bed.claim()
@@ -256,7 +250,7 @@ async def test_doubt_is_stored_and_its_row_goes_first(bed: SqliteBed) -> None:
     assert (attempt.credential.id, True) == (first.credential.id, first.credential.in_doubt)
 
 
-async def test_an_undecryptable_refresh_token_holds_that_row_alone(bed: SqliteBed) -> None:
+async def test_an_undecryptable_refresh_token_holds_that_row_alone(bed: Bed) -> None:
     """A damaged row is set aside untouched; the others go on."""
     bed.add(grant(), grant("b"))
     damaged = bytes(bed.row("a")["refresh_token"])[:-1] + b"\x00"
@@ -269,7 +263,7 @@ async def test_an_undecryptable_refresh_token_holds_that_row_alone(bed: SqliteBe
     assert (damaged, "held", None) == (bytes(row["refresh_token"]), row["health"], row["attempt_id"])
 
 
-async def test_an_unreadable_access_token_is_not_shown_and_its_row_goes_on(bed: SqliteBed) -> None:
+async def test_an_unreadable_access_token_is_not_shown_and_its_row_goes_on(bed: Bed) -> None:
     """Consumers see no token rather than a wrong one; the refresh replaces it."""
     bed.add(grant(access_token=Secret("at"), issued_at=START, expires_at=START + HOUR))
     bed.edit("a", access_token=b"rubbish")
@@ -278,7 +272,7 @@ async def test_an_unreadable_access_token_is_not_shown_and_its_row_goes_on(bed: 
     assert 1 == len(await bed.claim(START + HOUR))
 
 
-async def test_a_ciphertext_moved_to_another_row_does_not_open(bed: SqliteBed) -> None:
+async def test_a_ciphertext_moved_to_another_row_does_not_open(bed: Bed) -> None:
     """Associated data binds a token to its row."""
     bed.add(grant(), grant("b"))
     bed.edit("b", refresh_token=bed.row("a")["refresh_token"])
@@ -287,7 +281,7 @@ async def test_a_ciphertext_moved_to_another_row_does_not_open(bed: SqliteBed) -
     assert ["b"] == [one.id for one in claims.held]
 
 
-async def test_published_revisions_spend_only_the_events_that_were_shown(bed: SqliteBed) -> None:
+async def test_published_revisions_spend_only_the_events_that_were_shown(bed: Bed) -> None:
     """A change between reading and marking stays pending with its own event."""
     bed.add(grant(access_token=Secret("at"), issued_at=START, expires_at=START + HOUR))
     shown = await bed.store.unpublished(limit=10)
@@ -301,7 +295,7 @@ async def test_published_revisions_spend_only_the_events_that_were_shown(bed: Sq
     assert [] == list(await bed.store.unpublished(limit=10))
 
 
-async def test_pages_cover_every_row_once(bed: SqliteBed) -> None:
+async def test_pages_cover_every_row_once(bed: Bed) -> None:
     """Republication walks all rows by id."""
     names = [f"id{number:03}" for number in range(25)]
     bed.add(*(grant(name) for name in names))
@@ -312,7 +306,7 @@ async def test_pages_cover_every_row_once(bed: SqliteBed) -> None:
     assert names == found
 
 
-async def test_warnings_are_given_once_a_step(bed: SqliteBed) -> None:
+async def test_warnings_are_given_once_a_step(bed: Bed) -> None:
     """7, 3 and 1 days before the end of the login: one event each, and a new login takes them back."""
     bed.add(grant(login_at=START), grant("b", login_at=START))
     ladders = {ACME: POLICY.ladder}
@@ -332,7 +326,7 @@ async def test_warnings_are_given_once_a_step(bed: SqliteBed) -> None:
     assert 0 == bed.row("a")["relogin_step"]
 
 
-async def test_a_warning_given_during_a_refresh_is_not_given_again(bed: SqliteBed) -> None:
+async def test_a_warning_given_during_a_refresh_is_not_given_again(bed: Bed) -> None:
     """The commit knows nothing of a step taken after its claim, so it must not write over it."""
     bed.add(grant(login_at=START - timedelta(days=28)))
     [attempt] = await bed.claim()
@@ -343,7 +337,7 @@ async def test_a_warning_given_during_a_refresh_is_not_given_again(bed: SqliteBe
     assert () == tuple(await bed.store.warn_relogin(now=START + SECOND, ladders=ladders, limit=9))
 
 
-async def test_a_probe_does_not_ask_with_the_same_refused_row_for_ever(bed: SqliteBed) -> None:
+async def test_a_probe_does_not_ask_with_the_same_refused_row_for_ever(bed: Bed) -> None:
     """One credential that meets the wall alone must not keep its client suspended."""
     bed.add(grant(), grant("b"))
     capacity = {ACME: Capacity(count=1, lease=LEASE, probe=True)}
@@ -357,7 +351,7 @@ async def test_a_probe_does_not_ask_with_the_same_refused_row_for_ever(bed: Sqli
     assert ["a", "b", "a", "b"] == asked
 
 
-async def test_a_proof_of_sliding_redates_the_whole_registration(bed: SqliteBed) -> None:
+async def test_a_proof_of_sliding_redates_the_whole_registration(bed: Bed) -> None:
     """One refresh past the deadline proves it for every credential of that client, and for no other."""
     bed.add(grant(login_at=START), grant("b", login_at=START), grant("x", client=OTHER, login_at=START))
     late = START + timedelta(days=29)
@@ -370,7 +364,7 @@ async def test_a_proof_of_sliding_redates_the_whole_registration(bed: SqliteBed)
     assert {"acme"} == bed.inventory.proven_sliding()
 
 
-async def test_figures_count_every_row_once(bed: SqliteBed) -> None:
+async def test_figures_count_every_row_once(bed: Bed) -> None:
     """Metrics over all rows add up."""
     bed.add(*(grant(name) for name in "abcd"), grant("x", client=OTHER))
     bed.inventory.pause(Selection(id="a"), now=START)
@@ -383,7 +377,7 @@ async def test_figures_count_every_row_once(bed: SqliteBed) -> None:
     assert {bed.sealer.primary_key_id: 5} == dict(figures.rows_by_key)  # the store's own secret is the fifth
 
 
-async def test_removed_rows_are_forgotten_only_after_redis_has_confirmed(bed: SqliteBed) -> None:
+async def test_removed_rows_are_forgotten_only_after_redis_has_confirmed(bed: Bed) -> None:
     """The counters outlive the tokens as long as a stale writer could still write."""
     bed.add(grant())
     bed.inventory.remove(Selection(id="a"), now=START)
@@ -393,7 +387,7 @@ async def test_removed_rows_are_forgotten_only_after_redis_has_confirmed(bed: Sq
     assert 1 == await bed.store.forget_removed(before=START + HOUR)
 
 
-async def test_an_import_of_a_removed_id_continues_both_counters(bed: SqliteBed) -> None:
+async def test_an_import_of_a_removed_id_continues_both_counters(bed: Bed) -> None:
     """Consumers never see generation or revision go back."""
     bed.add(grant())
     bed.inventory.remove(Selection(id="a"), now=START)
@@ -408,7 +402,7 @@ async def test_an_import_of_a_removed_id_continues_both_counters(bed: SqliteBed)
 
 
 @pytest.mark.parametrize("rotated", [False, True])
-async def test_one_refresh_token_has_one_row_once(bed: SqliteBed, rotated: bool) -> None:  # noqa: FBT001 - a parameter
+async def test_one_refresh_token_has_one_row_once(bed: Bed, rotated: bool) -> None:  # noqa: FBT001 - a parameter
     """R12: the same token again is unchanged under its id and refused under another, also after it was rotated away."""
     bed.add(grant())
     if rotated:
@@ -422,7 +416,7 @@ async def test_one_refresh_token_has_one_row_once(bed: SqliteBed, rotated: bool)
     assert (1, True) == (position, "already belongs to a" in reason)
 
 
-def test_an_existing_id_is_refused_without_replace(bed: SqliteBed) -> None:
+def test_an_existing_id_is_refused_without_replace(bed: Bed) -> None:
     """A second login must be meant; nothing of the file is written."""
     bed.add(grant())
     result = bed.add(grant("new"), grant(token="other"))
@@ -430,14 +424,14 @@ def test_an_existing_id_is_refused_without_replace(bed: SqliteBed) -> None:
     assert 1 == bed.inventory.count()
 
 
-def test_doubles_within_one_file_are_refused(bed: SqliteBed) -> None:
+def test_doubles_within_one_file_are_refused(bed: Bed) -> None:
     """The same id or the same refresh token twice in one import has no right reading."""
     result = bed.add(grant("a", "t1"), grant("a", "t2"), grant("b", "t1"))
     assert [2, 3] == [position for position, _ in result.refusals]
     assert 0 == bed.inventory.count()
 
 
-async def test_marking_due_respects_doubt_confirmation_and_leases(bed: SqliteBed) -> None:
+async def test_marking_due_respects_doubt_confirmation_and_leases(bed: Bed) -> None:
     """An operator's wish shortens a plan and a back-off, never a wait that protects the login."""
     dated: dict[str, Any] = {"access_token": Secret("at"), "issued_at": START, "expires_at": START + HOUR}
     bed.add(*(grant(name, **dated) for name in "abcde"))
@@ -451,17 +445,17 @@ async def test_marking_due_respects_doubt_confirmation_and_leases(bed: SqliteBed
     assert sorted(name for name in "ae" if done[name]) == [one.credential.id for one in await bed.claim()]
 
 
-async def test_another_environment_or_key_is_refused_and_changes_nothing(bed: SqliteBed, tmp_path: Path) -> None:
+async def test_another_environment_or_key_is_refused_and_changes_nothing(bed: Bed, tmp_path: Path) -> None:
     """A store is opened by its own configuration only."""
     bed.add(grant())
     before = bed.row("a")
     with pytest.raises(Exception, match="belongs to environment 'production'"):
-        SqliteBed(tmp_path, environment="staging").__enter__()
+        replace(bed, environment="staging").__enter__()
     ring = tmp_path / "ring"
     kept = ring.read_text()
     ring.unlink()
     with pytest.raises(Exception, match="the key ring does not hold the store's key"):
-        SqliteBed(tmp_path).__enter__()
+        replace(bed).__enter__()
     ring.write_text(kept)
     assert before == bed.row("a")
     assert ClientName("acme") == before["client"]

@@ -333,9 +333,9 @@ class TestMigration:
         migrate(engines, now=START)
         with engines.write.begin() as connection:
             connection.execute(text("INSERT INTO client_fact VALUES ('acme', 1)"))
-        copy = migration._copy(engines, START)
+        copy = engines.copied("before-test")
         assert path.parent == copy.parent
-        assert f"refreshd.db.before-{HEAD}-20260601T120000Z" == copy.name
+        assert "refreshd.db.before-test" == copy.name
         assert "0o600" == mode(copy)
         with closing(sqlite3.connect(copy)) as connection:
             assert [("acme", 1)] == connection.execute("SELECT * FROM client_fact").fetchall()
@@ -344,9 +344,9 @@ class TestMigration:
     def test_a_copy_that_fails_is_refused_in_words(self, engines: SqlEngines) -> None:
         """No room, no right, or a file in the way: no upgrade without a copy, and the reading engine still cannot write."""
         migrate(engines, now=START)
-        migration._copy(engines, START)
+        engines.copied("before-test")
         with pytest.raises(StoreRefused, match="could not be copied"):
-            migration._copy(engines, START)
+            engines.copied("before-test")
         with engines.read.connect() as connection, pytest.raises(DBAPIError, match="readonly"):
             connection.execute(text("DELETE FROM credential"))
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-NAMES = ("crash", "simulate", "fuzz", "stateful", "shutdown", "wire", "disk")
+NAMES = ("crash", "simulate", "fuzz", "stateful", "shutdown", "wire", "disk", "replicas", "primary")
 
 
 @dataclass(frozen=True, slots=True)

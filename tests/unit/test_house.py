@@ -55,7 +55,7 @@ def configured_hosts() -> set[str]:
 
 def test_there_are_locks_to_check() -> None:
     """The rules below hold for something."""
-    assert {"bench.txt", "demo.txt", "dev.txt", "runtime.txt"} == {lock.name for lock in LOCKS}
+    assert {"bench.txt", "demo.txt", "dev.txt", "postgres.txt", "runtime.txt"} == {lock.name for lock in LOCKS}
     assert NPM_LOCKS
 
 

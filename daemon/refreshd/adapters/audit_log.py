@@ -9,10 +9,10 @@ NAME = "audit.log"
 
 
 class AuditLog:
-    """Appends to `audit.log` in the store's directory, readable by the store's owner alone."""
+    """Appends to `audit.log` in the directory of this machine's state, readable by the store's owner alone."""
 
-    def __init__(self, database: Path) -> None:
-        self._path = database.with_name(NAME)
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / NAME
 
     def token_read(self, credential_id: str, *, by: int, at: datetime) -> None:
         entry = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from refreshd.cli.output import print_facts, print_json, print_table
-from refreshd.cli.session import Failed, Usage, demand, load_settings, now, selection, store_of, view_of
+from refreshd.cli.session import Failed, Usage, demand, load_settings, selection, store_of, view_of
 from refreshd.domain.client import GrantType
 
 if TYPE_CHECKING:
@@ -131,9 +131,9 @@ def adopt(
     chosen = None if every else selection(credential_id, client)
     settings = load_settings(context).settings
     with store_of(settings) as opened:
-        adopted = opened.inventory.adopt(chosen, now=now())
+        adopted = opened.inventory.adopt(chosen, now=opened.clock.now())
         if every:
-            opened.inventory.adopt_keys(now=now())
+            opened.inventory.adopt_keys(now=opened.clock.now())
     if not adopted and not every:
         raise Failed("nothing of that is held; `refreshd list --status held` shows what is")
     typer.echo(f"{adopted} adopted")
@@ -150,13 +150,13 @@ def _switch(context: typer.Context, credential_id: str | None, client: str | Non
         inventory = opened.inventory
         demand(inventory, chosen)
         act = {"pause": inventory.pause, "resume": inventory.resume}[verb]
-        if verb == "resume" and client is not None and inventory.end_storm(client, now=now()):
+        if verb == "resume" and client is not None and inventory.end_storm(client, now=opened.clock.now()):
             typer.echo(
                 f"the grant storm of {client} is over. What is paused stays paused; say it again to resume that",
                 err=True,
             )
             return
-        changed = act(chosen, now=now())
+        changed = act(chosen, now=opened.clock.now())
     done = {"pause": "paused", "resume": "resumed"}[verb]
     typer.echo(f"{changed} {done}")
 

@@ -12,7 +12,7 @@ import typer
 
 from refreshd.cli.entries import Entry, Source, read_source
 from refreshd.cli.output import print_json
-from refreshd.cli.session import Failed, Usage, load_settings, now, store_of
+from refreshd.cli.session import Failed, Usage, load_settings, store_of
 from refreshd.domain.client import GrantType
 from refreshd.domain.grant import Grant, GrantRefused, read_grant, read_instant
 from refreshd.domain.machine_grant import read_machine_grant
@@ -60,7 +60,7 @@ def import_(
         if source.changed():
             raise Failed(f"nothing was imported: {file} was changed while it was read")
         with _progress(len(grants.positions)) as advance:
-            done = importer.write(grants, replace=replace, now=now(), progress=advance)
+            done = importer.write(grants, replace=replace, now=opened.clock.now(), progress=advance)
     if as_json:
         print_json({"added": done.added, "replaced": done.replaced, "unchanged": done.unchanged})
     else:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from refreshd.cli.output import print_json
-from refreshd.cli.session import Failed, Usage, daemon_runs, load_settings, now, seconds, store_of
+from refreshd.cli.session import Failed, Usage, daemon_runs, load_settings, seconds, store_of
 from refreshd.domain.client import GrantType
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _enrol(settings: "Settings", credential_id: str, client: str, *, as_json: bo
     from refreshd.wiring import enrol  # noqa: PLC0415
 
     with store_of(settings, create=True) as opened:
-        added = enrol(settings, opened, credential_id, client, now=now()).added
+        added = enrol(settings, opened, credential_id, client, now=opened.clock.now()).added
         running = daemon_runs(settings)
     _say(f"client {client} asks for its tokens itself, so nobody has to log in")
     if not running:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from refreshd.cli.session import Failed, Usage, daemon_runs, demand, load_settings, now, seconds, selection, store_of
+from refreshd.cli.session import Failed, Usage, daemon_runs, demand, load_settings, seconds, selection, store_of
 
 if TYPE_CHECKING:
     from refreshd.adapters.sql.inventory import Inventory
@@ -40,10 +40,10 @@ def remove(
         inventory = opened.inventory
         demand(inventory, chosen)
         if not revoke:
-            typer.echo(f"{inventory.remove(chosen, now=now())} removed")
+            typer.echo(f"{inventory.remove(chosen, now=opened.clock.now())} removed")
             return
         _check_endpoints(settings, opened, inventory.clients_of(chosen))
-        asked_at = now()
+        asked_at = opened.clock.now()
         removed, queued = inventory.remove_to_revoke(chosen, now=asked_at)
         typer.echo(f"{removed} removed")
         if not queued:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,10 +70,10 @@ def view_of(inventory: "Inventory", credential_id: str) -> "View":
 
 
 def daemon_runs(settings: "Settings") -> bool:
-    """Whether some daemon holds this store's lock now."""
-    from refreshd.adapters.sql.engine import RunLock, sqlite_path  # noqa: PLC0415
+    """Whether some daemon works on this store now."""
+    from refreshd.wiring import daemon_runs as runs  # noqa: PLC0415
 
-    return RunLock(sqlite_path(settings.store.url)).is_held
+    return runs(settings)
 
 
 def seconds(text: str) -> float:
@@ -86,7 +85,3 @@ def seconds(text: str) -> float:
     except ValueError as exc:
         raise Usage(f"{text!r} is not a duration: {exc}") from exc
     return length.total_seconds()
-
-
-def now() -> datetime:
-    return datetime.now(UTC)

@@ -2,18 +2,19 @@
 
 import os
 import time
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from refreshd.cli.output import print_json, text
-from refreshd.cli.session import Failed, daemon_runs, load_settings, now, seconds, store_of, view_of
+from refreshd.cli.session import Failed, daemon_runs, load_settings, seconds, store_of, view_of
 
 if TYPE_CHECKING:
     from refreshd.adapters.sql.inventory import Inventory, View
     from refreshd.config import Settings
     from refreshd.domain.credential import AccessToken
+    from refreshd.wiring import OpenStore
 
 LOOK_EVERY = 0.1
 
@@ -42,12 +43,13 @@ def token(
         view = view_of(opened.inventory, credential_id)
         if view.status != "active":
             raise Failed(f"{credential_id} is {view.status}{_because(view)}: it has no current access token")
-        found = _usable(opened.inventory.access_token(credential_id), least)
+        found = _usable(opened, credential_id, least)
         if found is None:
-            found = _wait_for_token(opened.inventory, settings, credential_id, least, patience)
+            found = _wait_for_token(opened, settings, credential_id, least, patience)
         from refreshd.adapters.audit_log import AuditLog  # noqa: PLC0415
+        from refreshd.wiring import state_directory  # noqa: PLC0415
 
-        AuditLog(opened.engines.path).token_read(credential_id, by=asker, at=now())
+        AuditLog(state_directory(settings)).token_read(credential_id, by=asker, at=opened.clock.now())
     if as_json:
         print_json(
             {
@@ -70,7 +72,7 @@ def refresh(context: typer.Context, credential_id: Id, wait: Wait = "30s", as_js
             raise Failed(f"{credential_id} is {before.status}{_because(before)}; it is not refreshed")
         if not daemon_runs(settings):
             raise Failed("no daemon runs on this store; start `refreshd run`")
-        if not opened.inventory.mark_due(credential_id, now=now()) and before.attempt_started_at is None:
+        if not opened.inventory.mark_due(credential_id, now=opened.clock.now()) and before.attempt_started_at is None:
             raise Failed(
                 f"{credential_id} waits for an answer in doubt or a confirmation until {text(before.next_attempt_at)}"
             )
@@ -86,18 +88,18 @@ def refresh(context: typer.Context, credential_id: Id, wait: Wait = "30s", as_js
 
 
 def _wait_for_token(
-    inventory: "Inventory", settings: "Settings", credential_id: str, least: timedelta, patience: float
+    opened: "OpenStore", settings: "Settings", credential_id: str, least: timedelta, patience: float
 ) -> "AccessToken":
     if not daemon_runs(settings):
         raise Failed(f"{credential_id} has no access token with {least} left, and no daemon runs to fetch one")
-    inventory.mark_due(credential_id, now=now())
+    opened.inventory.mark_due(credential_id, now=opened.clock.now())
     until = time.monotonic() + patience
     while time.monotonic() < until:
         time.sleep(LOOK_EVERY)
-        found = _usable(inventory.access_token(credential_id), least)
+        found = _usable(opened, credential_id, least)
         if found is not None:
             return found
-    view = view_of(inventory, credential_id)
+    view = view_of(opened.inventory, credential_id)
     last = f"; the last attempt came to {view.last_outcome} ({view.last_code})" if view.last_outcome else ""
     raise Failed(f"no access token of {credential_id} with {least} left within {patience:g} s{last}")
 
@@ -112,15 +114,12 @@ def _wait_for_outcome(inventory: "Inventory", before: "View", patience: float) -
     raise Failed(f"{before.id} was not refreshed within {patience:g} s; `refreshd show {before.id}` tells its state")
 
 
-def _usable(found: "AccessToken | None", least: timedelta) -> "AccessToken | None":
+def _usable(opened: "OpenStore", credential_id: str, least: timedelta) -> "AccessToken | None":
+    found = opened.inventory.access_token(credential_id)
     if found is None or found.expires_at is None:
         return None
-    left: timedelta = found.expires_at - _now()
+    left: timedelta = found.expires_at - opened.clock.now()
     return found if left >= least and left > timedelta(0) else None
-
-
-def _now() -> datetime:
-    return now()
 
 
 def _because(view: "View") -> str:

@@ -6,6 +6,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from refreshd.config.postgres_urls import is_postgres, parse_postgres_url
+
 _SECRET_PARAMETER = re.compile(r"([?&][^=&#]*(?:pass|pwd|secret|token)[^=&#]*=)[^&#]+", re.IGNORECASE)
 _HTTPS_WANTED = 'must be an https URL, such as "https://login.example/oauth2/token" (http only to a loopback host)'
 _REDIRECT_WANTED = (
@@ -104,11 +106,11 @@ def parse_proxy(text: str) -> str:
 
 
 def parse_store_url(text: str) -> str:
+    if is_postgres(text):
+        return parse_postgres_url(text)
     parts = _split(text.replace(" ", "_"), _STORE_WANTED)  # a path may hold spaces
     backend = parts.scheme.partition("+")[0]
     if backend == "sqlite" and not parts.netloc and parts.path.startswith("//") and parts.path != "//":
-        return text
-    if backend == "postgresql" and text.startswith(parts.scheme + "://"):
         return text
     raise ValueError(_STORE_WANTED)
 

@@ -98,6 +98,13 @@ def _optional_file_name(value: object) -> Path | None:
     return Path(text) if (text := read_text(value)) else None
 
 
+def _directory(value: object) -> Path:
+    path = Path(_nonempty(value))
+    if not path.is_absolute():
+        raise ValueError("must be an absolute path")
+    return path
+
+
 def _count(value: object) -> int:
     if isinstance(value, Untyped) and re.fullmatch(r"[0-9]{1,9}", value.strip()):
         value = int(value)
@@ -247,6 +254,7 @@ OptionalSecret = Annotated[
     PlainSerializer(lambda secret: secret and "***", return_type=str | None),
 ]
 FileName = Annotated[Path, BeforeValidator(_file_name)]
+Directory = Annotated[Path, BeforeValidator(_directory)]
 OptionalFileName = Annotated[Path | None, BeforeValidator(_optional_file_name)]
 Count = Annotated[int, BeforeValidator(_count)]
 DatabaseNumber = Annotated[int, BeforeValidator(_database)]

@@ -82,6 +82,7 @@ def _fill_defaults(table: Raw, places: Places) -> None:
     if state and isinstance(store, dict):
         store.setdefault("url", sqlite_url(state / "refreshd.db"))
         store.setdefault("encryption_key_file", str(state / "encryption.key"))
+        store.setdefault("spool_directory", str(state / "spool"))
 
 
 def _judged(table: Raw, earlier: list[Fault]) -> tuple[Settings | None, list[Fault]]:

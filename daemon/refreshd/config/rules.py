@@ -6,6 +6,7 @@ from math import ceil
 
 from refreshd.config.durations import format_duration as shown
 from refreshd.config.faults import Fault
+from refreshd.config.postgres_urls import is_postgres, is_unverified
 from refreshd.config.redis_rules import redis_violations, redis_warnings
 from refreshd.config.settings import ClientSettings, SchedulerSettings, Settings
 from refreshd.config.violation import Violation
@@ -34,6 +35,8 @@ def warnings(settings: Settings) -> Iterator[str]:
             f"before the token expires: 2 x request_timeout + settle_delay + scan_interval = {shown(repeat)}"
         )
     yield from redis_warnings(settings.redis)
+    if is_postgres(settings.store.url) and is_unverified(settings.store.url):
+        yield "store.url: nothing proves that the server is the right one; add sslmode=verify-full, and sslrootcert if need be"
     for name, client in settings.clients.items():
         yield from _grace(name, client, scheduler)
         yield from _scope(name, client)

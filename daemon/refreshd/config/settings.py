@@ -11,6 +11,7 @@ from refreshd.config.field_types import (
     Count,
     CountedFrom,
     DatabaseNumber,
+    Directory,
     Duration,
     FileName,
     Grant,
@@ -65,10 +66,11 @@ class SchedulerSettings(Table):
 
 
 class StoreSettings(Table):
-    """Both defaults depend on $STATE_DIRECTORY and are filled in by `load`."""
+    """All defaults depend on $STATE_DIRECTORY and are filled in by `load`."""
 
     url: StoreUrl
     encryption_key_file: FileName
+    spool_directory: Directory | None = None
 
 
 class RedisSettings(Table):

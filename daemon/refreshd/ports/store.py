@@ -17,7 +17,14 @@ from refreshd.ports.publisher import Counters, Snapshot
 
 
 class StoreUnavailable(Exception):  # noqa: N818 - reads as what it says
-    """The store cannot be reached, is full, locked or read-only. The text is fit for a log."""
+    """The store cannot be reached, is full, locked or read-only. The text is fit for a log.
+
+    `kept`: the answer that could not be committed is safe beside the store, and will be brought into it after a restart, too.
+    """
+
+    def __init__(self, text: str, *, kept: bool = False) -> None:
+        super().__init__(text)
+        self.kept = kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,10 +37,15 @@ class Housekeeping:
         self._ladders = ladders
         self._loads = loads
         self._on_change = on_change
+        self._on_duty: Callable[[], bool] = lambda: True
         self._event = asyncio.Event()
         self._counted_at: float | None = None
         self._forgotten: CredentialId | None = None
         self._too_low: set[ClientName] = set()
+
+    def only_when(self, on_duty: Callable[[], bool]) -> None:
+        """One of several daemons does it for all; each counts for its own metrics."""
+        self._on_duty = on_duty
 
     def tick(self) -> None:
         self._event.set()
@@ -56,17 +61,21 @@ class Housekeeping:
 
     async def round(self) -> None:
         """Raises `StoreUnavailable`."""
-        await self._warn()
+        on_duty = self._on_duty()
+        if on_duty:
+            await self._warn()
         now = self._clock.monotonic()
         if self._counted_at is None or now - self._counted_at >= FIGURES_EVERY.total_seconds():
             self._counted_at = now
             figures = await self._store.figures(now=self._clock.now())
             self._observer.on_event(FiguresTaken(figures=figures))
             self._check_limits(figures)
-            await self._store.touch(now=self._clock.now())
             self._observer.on_event(StormsCounted(clients=tuple(await self._store.storms())))
-            await self._store.forget_removed(before=self._clock.now() - FORGET_AFTER)
-        await self._forget_history()
+            if on_duty:
+                await self._store.touch(now=self._clock.now())
+                await self._store.forget_removed(before=self._clock.now() - FORGET_AFTER)
+        if on_duty:
+            await self._forget_history()
 
     async def _warn(self) -> None:
         while True:

@@ -181,20 +181,23 @@ class Refresher:
         )
 
     async def _commit(self, attempt: Attempt, transition: Transition) -> Committed | Conflict | None:
-        """Store the answer, for ever if need be. None: the process stops and nothing but a note of a failure is lost."""
+        """Store the answer, for ever if need be. None: the process stops and nothing is lost that the store will not get later."""
         try:
             return await self._store.commit(attempt, transition, now=self._clock.now())
         except StoreUnavailable as exc:
             self._observer.on_event(StoreFailed(doing="commit", error=str(exc)))
+            kept = exc.kept
         self._count_unpersisted(1)
         try:
-            return await self._commit_again(attempt, transition)
+            return await self._commit_again(attempt, transition, kept=kept)
         finally:
             self._count_unpersisted(-1)
 
-    async def _commit_again(self, attempt: Attempt, transition: Transition) -> Committed | Conflict | None:
+    async def _commit_again(
+        self, attempt: Attempt, transition: Transition, *, kept: bool
+    ) -> Committed | Conflict | None:
         wait, settled_at = _FIRST_RETRY, self._timekeeper.moment()
-        while transition.has_tokens or not self._health.draining:
+        while (transition.has_tokens and not kept) or not self._health.draining:
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LONGEST_RETRY)
             after = moved(transition.after, self._timekeeper.moved_since(settled_at))
@@ -202,6 +205,7 @@ class Refresher:
                 return await self._store.commit(attempt, replace(transition, after=after), now=self._clock.now())
             except StoreUnavailable as exc:
                 self._observer.on_event(StoreFailed(doing="commit", error=str(exc)))
+                kept = exc.kept
         return None
 
     def _count_unpersisted(self, change: int) -> None:

@@ -32,6 +32,10 @@ class RollbackGuard:
         self._started_at = clock.now()
         self._rests_until = 0.0
 
+    def look_again(self) -> None:
+        """The database was away and may have lost its last commits: every credential is looked at once more."""
+        self._started_at = self._clock.now()
+
     def moved(self, by: timedelta) -> None:
         """The schedule was moved with the wall clock; what was tried before the start is so still."""
         self._started_at += by

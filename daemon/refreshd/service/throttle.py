@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from refreshd.domain import breaker as rules
@@ -51,7 +51,7 @@ class Throttle:
 
         `machines`: clients that ask for themselves.
         """
-        self._limits = limits
+        self._limits = self._configured = limits
         self._leases = leases
         self._horizons = horizons
         self._machines = frozenset(machines)
@@ -100,6 +100,13 @@ class Throttle:
         if state.withheld and state.cause is not None:
             self._observer.on_event(ClientResumed(client=client, cause=state.cause))
         state.withheld, state.cause = False, None
+
+    def share(self, living: int) -> None:
+        """So many daemons ask on behalf of these clients: each may do its part, and at least one request at a time."""
+        self._limits = {
+            name: replace(limit, max_in_flight=max(1, limit.max_in_flight // living), max_rate=limit.max_rate / living)
+            for name, limit in self._configured.items()
+        }
 
     def moved(self, by: timedelta) -> None:
         """The wall clock went back: what is waited for lies as far ahead as before."""

@@ -7,7 +7,7 @@ from refreshd.wiring.live_check import check_live
 from refreshd.wiring.machines import enrol
 from refreshd.wiring.redis import check_redis
 from refreshd.wiring.registrations import rate_shortfalls, registrations
-from refreshd.wiring.store import OpenStore, open_store, run_lock
+from refreshd.wiring.store import OpenStore, daemon_runs, open_store, run_lock, state_directory
 
 __all__ = [
     "OpenStore",
@@ -16,6 +16,7 @@ __all__ = [
     "check_live",
     "check_redis",
     "daemon",
+    "daemon_runs",
     "enrol",
     "open_store",
     "rate_shortfalls",
@@ -24,4 +25,5 @@ __all__ = [
     "resolve",
     "resolve_offline",
     "run_lock",
+    "state_directory",
 ]

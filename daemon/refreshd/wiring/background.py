@@ -1,7 +1,7 @@
 """What the daemon does beside refreshing: revoking what was removed, and moving rows to the newest key."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from refreshd.adapters.oauth.connections import Connections
@@ -22,13 +22,15 @@ from refreshd.wiring.store import OpenStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Background:
-    """Owned by the supervisor; ticked every second."""
+    """Owned by the supervisor; ticked every second. `on_duty`: whether this daemon revokes, of several on one store."""
 
     revoker: Revoker
     resealer: Resealer
+    on_duty: Callable[[], bool]
 
     def tick(self) -> None:
-        self.revoker.tick()
+        if self.on_duty():
+            self.revoker.tick()
         self.resealer.tick()
 
 
@@ -41,6 +43,7 @@ def background(
     limits: Mapping[ClientName, Limits],
     observer: Observers,
     clock: Clock,
+    on_duty: Callable[[], bool],
 ) -> Background:
     """Made, and given to the supervisor."""
     made = Background(
@@ -59,6 +62,7 @@ def background(
             observer=observer,
             busy=lambda: services.refresher.storing > 0,
         ),
+        on_duty=on_duty,
     )
     observer.add(made.resealer)
     services.supervisor.own("revoker", made.revoker.run)

@@ -20,7 +20,7 @@ from refreshd.adapters.redis.requests import RedisRequests
 from refreshd.adapters.sql.identity import StoreIdentity
 from refreshd.adapters.sql.store import SqlStore
 from refreshd.adapters.structlog_observer import StructlogObserver
-from refreshd.adapters.system_clock import SystemClock, draw
+from refreshd.adapters.system_clock import draw
 from refreshd.adapters.systemd import SystemdNotifier
 from refreshd.config.settings import Settings
 from refreshd.domain.credential import ClientName
@@ -34,12 +34,14 @@ from refreshd.wiring.background import background
 from refreshd.wiring.discovery import published_by, resolve_all
 from refreshd.wiring.redis import place_of
 from refreshd.wiring.registrations import limits_of
+from refreshd.wiring.replicas import replica, sharing
 from refreshd.wiring.services import Measures, Ports, assemble
 from refreshd.wiring.store import OpenStore
 
 HOUSEKEEPING_EVERY = timedelta(seconds=5)
 LOOK_EVERY = timedelta(seconds=1)  # at Redis, however rarely the store is scanned
 BESIDE_EVERY = timedelta(seconds=1)
+REPLICA_EVERY = timedelta(seconds=2)
 HEARTBEAT_EVERY = timedelta(seconds=1)
 INSTANCE_LENGTH = 12
 
@@ -47,7 +49,7 @@ INSTANCE_LENGTH = 12
 @asynccontextmanager
 async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, str]) -> AsyncIterator[Supervisor]:
     """Everything that `run` needs, opened in order and closed in reverse."""
-    clock = SystemClock()
+    clock = opened.clock
     resolved = resolve_all(settings, opened)
     registered = proven({name: one.registration for name, one in resolved.items()}, opened)
     instance = uuid4().hex[:INSTANCE_LENGTH]
@@ -64,7 +66,17 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
     scheduler = settings.scheduler
     started_at = clock.now()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(SqlStore(opened.engines, opened.codec, owner=instance, reached=reached))
+        shared = stack.enter_context(sharing(settings, opened, observer))
+        store = await stack.enter_async_context(
+            SqlStore(
+                opened.engines,
+                opened.codec,
+                owner=instance,
+                reached=reached,
+                failover=shared.failover if shared else None,
+                spooling=shared.spooling if shared else None,
+            )
+        )
         publisher = await stack.enter_async_context(
             RedisPublisher(
                 place_of(settings.redis),
@@ -117,7 +129,17 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
             on_missed_tick=ticker.rearm,
             published=published_by(settings, resolved),
         )
-        beside = background(opened, store, services, connections, limits=limits, observer=observer, clock=clock)
+        one = replica(shared, opened, store, services, name=instance, observer=observer) if shared else None
+        beside = background(
+            opened,
+            store,
+            services,
+            connections,
+            limits=limits,
+            observer=observer,
+            clock=clock,
+            on_duty=(lambda: one.on_duty) if one else (lambda: True),
+        )
         health = services.health
         http = await stack.enter_async_context(
             HttpServer(
@@ -140,10 +162,12 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
         await services.timekeeper.begin(opened.identity.last_commit_at)
         if stopped_long(opened.identity, clock, registered):
             services.throttle.start_slowly("long_stop")
-        doubts = await store.recover(
-            now=clock.now(), settle_delays={name: one.policy.settle_delay for name, one in registered.items()}
-        )
-        if doubts:
+        if one is not None:  # open attempts may be another's, who lives; those of the dead end with their leases
+            await one.round()
+            ticker.every(REPLICA_EVERY, one.tick)
+        elif doubts := await store.recover(
+            now=clock.now(), settle_delays={name: each.policy.settle_delay for name, each in registered.items()}
+        ):
             observer.on_event(DoubtsFound(count=doubts))
         ticker.every(scheduler.scan_interval, services.scanner.tick)
         ticker.every(min(scheduler.scan_interval, LOOK_EVERY), services.publication.wake)

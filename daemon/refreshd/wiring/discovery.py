@@ -10,7 +10,6 @@ from refreshd import __version__
 from refreshd.adapters.oauth.connections import Connections
 from refreshd.adapters.oauth.discovery import HttpDiscovery
 from refreshd.adapters.sql import provider_metadata
-from refreshd.adapters.system_clock import SystemClock
 from refreshd.config.settings import Settings
 from refreshd.domain.client import Client
 from refreshd.domain.credential import ClientName
@@ -45,16 +44,16 @@ async def resolve(settings: Settings, opened: OpenStore, name: str) -> Resolved:
     """
     known = resolve_offline(settings, opened, name)
     issuer = known.endpoints.issuer
-    if issuer is None or (known.read_at is not None and SystemClock().now() - known.read_at < EVERY):
+    if issuer is None or (known.read_at is not None and opened.clock.now() - known.read_at < EVERY):
         return known
     found = await ask(settings, name, issuer)
     if isinstance(found, Discovered):
         try:
-            fresh = resolved_by(settings, name, found.metadata, SystemClock().now())
+            fresh = resolved_by(settings, name, found.metadata, opened.clock.now())
         except MetadataRefused as exc:
             raise ProviderUnknown(f"clients.{name}.issuer: the metadata of {issuer} cannot be used: {exc}") from None
         with opened.engines.write.begin() as connection:
-            provider_metadata.keep(connection, issuer, found.document, SystemClock().now())
+            provider_metadata.keep(connection, issuer, found.document, opened.clock.now())
         return fresh
     if known.endpoints.token:
         return known

@@ -14,7 +14,6 @@ from refreshd.adapters.oauth.token_endpoint import HttpTokenEndpoint
 from refreshd.adapters.oauth.userinfo import HttpUserinfo
 from refreshd.adapters.sql.logins import SqlLogins
 from refreshd.adapters.sql.thread import StoreThread
-from refreshd.adapters.system_clock import SystemClock
 from refreshd.config.settings import ClientSettings, Settings
 from refreshd.domain.authorization import LoginProfile, requested_scope
 from refreshd.domain.credential import ClientName, CredentialId
@@ -55,7 +54,7 @@ async def ready_login(
     settings: Settings, opened: OpenStore, wish: LoginWish, told: LoginTold, *, on_store_failure: Callable[[str], None]
 ) -> AsyncIterator[ReadyLogin]:
     """Raises `Refusal` when something is missing; nobody was sent to a browser then."""
-    resolved, clock = await resolve(settings, opened, wish.client), SystemClock()
+    resolved, clock = await resolve(settings, opened, wish.client), opened.clock
     plan = _plan(settings, wish, resolved)
     one = settings.clients[wish.client]
     async with AsyncExitStack() as stack:

@@ -73,6 +73,7 @@ class Services:
     scanner: Scanner
     housekeeping: Housekeeping
     requests: RequestDesk
+    guard: RollbackGuard
     timekeeper: Timekeeper
     supervisor: Supervisor
     discoverer: Discoverer | None
@@ -195,6 +196,7 @@ def assemble(
         scanner=scanner,
         housekeeping=housekeeping,
         requests=requests,
+        guard=guard,
         timekeeper=timekeeper,
         supervisor=supervisor,
         discoverer=discoverer,

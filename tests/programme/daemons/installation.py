@@ -68,7 +68,10 @@ class MarkedLedger(Ledger):
 
 @dataclass(slots=True, kw_only=True)
 class Installation:
-    """`families`: the ledger's family by credential id, the present login of each. `logins`: whose each family ever was."""
+    """`families`: the ledger's family by credential id, the present login of each. `logins`: whose each family ever was.
+
+    `url`: a database in place of a SQLite file.
+    """
 
     directory: Path
     server: ForkServer
@@ -79,6 +82,9 @@ class Installation:
     grace: str = ""
     lifetime: float = LIFETIME
     store: Path | None = None
+    url: str = ""
+    in_flight: int = 16
+    rate: int = 200
     families: dict[str, str] = field(default_factory=dict)
     logins: dict[str, str] = field(default_factory=dict)
     started: int = 0
@@ -101,13 +107,16 @@ class Installation:
         """Write configuration and secret file anew; a running daemon keeps what it has."""
         lines = ["[scheduler]"]
         lines += [f"{name} = {json.dumps(value)}" for name, value in {**SCHEDULER, **self.scheduler}.items()]
-        lines += ["[store]", f'url = "sqlite:///{self.database}"', 'encryption_key_file = "encryption.key"']
+        url = self.url or f"sqlite:///{self.database}"
+        lines += ["[store]", f'url = "{url}"', 'encryption_key_file = "encryption.key"']
+        lines += [f'spool_directory = "{self.directory / "spool"}"']
         lines += ["[redis]", f'url = "{self.redis_url}"', "[http]", 'listen = "127.0.0.1:0"']
         lines += ["[log]", 'level = "debug"']
         for name, secret in registrations().items():
             lines += [f"[clients.{name}]", 'provider = "generic"', f'client_id = "{name}"', f'scope = "{_SCOPE}"']
             lines += [f'token_endpoint = "{self.endpoint or self.provider.token_endpoint}"']
-            lines += [f'access_token_lifetime = "{self.lifetime:g}s"', 'max_rate = "200/s"']
+            lines += [f'access_token_lifetime = "{self.lifetime:g}s"', f'max_rate = "{self.rate}/s"']
+            lines += [f"max_in_flight = {self.in_flight}"]
             if self.grace:
                 lines += [f'reuse_grace = "{self.grace}"']
             if secret:

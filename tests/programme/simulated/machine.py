@@ -80,9 +80,9 @@ class WatchedStore(SqlStore):
 
 
 def _living(run: Any, life: Life) -> Any:
-    async def guarded(work: Any) -> Any:
+    async def guarded(work: Any, **named: Any) -> Any:
         life.check()
-        return await run(work)
+        return await run(work, **named)
 
     return guarded
 
@@ -372,6 +372,7 @@ class Machine:
             engines=self.engines,
             codec=self.codec,
             sealer=self._sealer,
+            clock=self.clock,
             identity=self.identity,
             migrated=Migrated(before=HEAD, after=HEAD),
         )

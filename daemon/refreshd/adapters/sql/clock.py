@@ -1,11 +1,20 @@
 """A wall clock that jumped: every instant of the schedule moves with it, so that nothing is early, late or stuck (protocol R13)."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, Table, case, literal, update
+from sqlalchemy import BigInteger, Column, Connection, Table, case, literal, select, update
 
-from refreshd.adapters.sql.schema import credential, grant_storm, rescued_token, revocation, store, to_micros
+from refreshd.adapters.sql.schema import (
+    credential,
+    duty,
+    grant_storm,
+    replica,
+    rescued_token,
+    revocation,
+    store,
+    to_micros,
+)
 
 _MOVED: tuple[tuple[Table, tuple[str, ...]], ...] = (
     (
@@ -27,7 +36,13 @@ _MOVED: tuple[tuple[Table, tuple[str, ...]], ...] = (
     (revocation, ("next_attempt_at",)),
     (grant_storm, ("began_at", "counts_from")),
     (store, ("last_commit_at",)),
+    (replica, ("seen_at",)),
+    (duty, ("until",)),
 )
+
+
+AHEAD = timedelta(seconds=3)
+"""More than a sign of life can be, that was just moved; less than a jump that is acted on."""
 
 
 def shift(connection: Connection, by: timedelta) -> None:
@@ -37,6 +52,13 @@ def shift(connection: Connection, by: timedelta) -> None:
         if table is credential:
             values["revision"] = credential.c.revision + case((credential.c.expires_at.is_not(None), 1), else_=0)
         connection.execute(update(table).values(values))
+
+
+def shift_once(connection: Connection, by: timedelta, *, now: datetime) -> None:
+    """The same where several daemons see one jump back: only the first of them finds the store's sign of life in the future."""
+    last = connection.scalar(select(store.c.last_commit_at).with_for_update())
+    if last is not None and last - now > AHEAD:
+        shift(connection, by)
 
 
 def _moved(column: Column[Any], by: timedelta) -> Any:

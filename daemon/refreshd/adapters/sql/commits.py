@@ -12,6 +12,7 @@ from sqlalchemy import Connection, CursorResult, RowMapping, select
 from refreshd.adapters.sql import history, rescue, revocations, statements
 from refreshd.adapters.sql.rows import RowCodec
 from refreshd.adapters.sql.schema import credential
+from refreshd.adapters.sql.spooling import Spooling
 from refreshd.adapters.sql.thread import StoreThread
 from refreshd.domain.steps import Reached, Step
 from refreshd.domain.transition import Transition
@@ -36,11 +37,23 @@ _Batch = list[tuple[Answer, asyncio.Future[Committed | Conflict]]]
 class GroupCommit:
     """What arrives while a transaction runs shares the next one; alone, nothing waits."""
 
-    def __init__(self, writer: StoreThread, codec: RowCodec, *, reached: Reached) -> None:
+    def __init__(
+        self,
+        writer: StoreThread,
+        codec: RowCodec,
+        *,
+        reached: Reached,
+        spooling: Spooling | None = None,
+        leave_sign: bool = True,
+    ) -> None:
+        """`leave_sign`: each commit is a sign of life of the store's one owner; several would wait for each other there."""
+        self._spooling = spooling
+        self._leave_sign = leave_sign
         self._writer = writer
         self._codec = codec
         self._reached = reached
         self._waiting: _Batch = []
+        self._stored: list[Attempt] = []
         self._committer: asyncio.Task[None] | None = None
 
     async def commit(self, answer: Answer) -> Committed | Conflict:
@@ -62,12 +75,16 @@ class GroupCommit:
             try:
                 await self._commit_batch(batch)
             except StoreUnavailable as exc:
-                _fail(batch, exc)
+                self._fail(batch, exc)
             except Exception as exc:  # noqa: BLE001 - whatever it is, no answer is dropped for it
                 await self._commit_each(batch, StoreUnavailable(type(exc).__name__))
 
     async def _commit_batch(self, batch: _Batch) -> None:
-        results = await self._writer.run(partial(self._write, answers=[answer for answer, _ in batch]))
+        batch.sort(key=lambda one: one[0].attempt.credential.id)  # as all who lock several rows: nobody waits in a ring
+        answers = [answer for answer, _ in batch]
+        results = await self._writer.run(partial(self._write, answers=answers), first=partial(self._keep, answers))
+        if self._spooling is not None:
+            self._stored += [one.attempt for one in answers]
         for (_, future), result in zip(batch, results, strict=True):
             if not future.done():
                 future.set_result(result)
@@ -78,8 +95,21 @@ class GroupCommit:
             try:
                 await self._commit_batch([one])
             except Exception:  # noqa: BLE001 - told apart above; this one keeps its answer and asks again
-                _fail([one], fault)
-        _fail(batch, fault)
+                self._fail([one], fault)
+        self._fail(batch, fault)
+
+    def _fail(self, batch: _Batch, fault: StoreUnavailable) -> None:
+        for answer, future in batch:
+            if not future.done():
+                kept = self._spooling is not None and self._spooling.keeps(answer.attempt)
+                future.set_exception(StoreUnavailable(str(fault), kept=kept))
+
+    def _keep(self, answers: Sequence[Answer]) -> None:
+        """Before the database is asked for anything: it may be away, or lose what it has committed."""
+        if self._spooling is not None:
+            stored, self._stored = self._stored, []
+            self._spooling.settle(stored)
+            self._spooling.keep([(one.attempt, one.transition, one.now) for one in answers])
 
     def _write(self, connection: Connection, answers: Sequence[Answer]) -> Sequence[Committed | Conflict]:
         self._reached(Step.COMMIT_BEGUN)
@@ -92,7 +122,8 @@ class GroupCommit:
             }
             for one in answers
         ]
-        connection.execute(statements.COMMITTED_AT, {"at": answers[-1].now})
+        if self._leave_sign:
+            connection.execute(statements.COMMITTED_AT, {"at": max(one.now for one in answers)})
         results = self._compare_and_set(connection, answers, rows)
         entries = [
             history.log_outcome(one.attempt, one.transition, result, one.now)
@@ -129,7 +160,9 @@ class GroupCommit:
                 connection, self._codec, before.id, before.family, one.transition.refresh_token, now=one.now
             )
             return Conflict(earlier_login=True, revoking=revoking)
-        if there["generation"] == before.generation + 1 and self._holds(there, one.transition):
+        if history.was_committed(connection, one.attempt, one.transition) or (
+            there["generation"] == before.generation + 1 and self._holds(there, one.transition)
+        ):
             return Committed()  # asked again although it had been stored
         rescued = rescue.put_aside(connection, self._codec, one.attempt, one.transition, now=one.now)
         return Conflict(earlier_login=False, rescued=rescued)
@@ -149,9 +182,3 @@ def _spend_adopted(connection: Connection, transition: Transition) -> None:
 def _rowcount(connection: Connection, values: Any) -> int:
     result = connection.execute(statements.COMMIT, values)
     return cast("CursorResult[Any]", result).rowcount  # execute() of an UPDATE returns one
-
-
-def _fail(batch: _Batch, exc: Exception) -> None:
-    for _, future in batch:
-        if not future.done():
-            future.set_exception(exc)

@@ -1,4 +1,4 @@
-"""Opening the database: the file's safety before anything is read from it."""
+"""Opening a SQLite database: the file's safety before anything is read from it."""
 
 import fcntl
 import os
@@ -33,10 +33,34 @@ class StoreRefused(Refusal):
 class SqlEngines:
     """Two ways into one database: `write` takes the write lock when a transaction begins, `read` cannot write at all."""
 
+    shared = False
+
     def __init__(self, url: str, *, busy_timeout: timedelta) -> None:
         self.path = sqlite_path(url)
+        self.place = str(self.path)
         self.write = _engine(url, busy_timeout, begin="BEGIN IMMEDIATE", pragmas=("foreign_keys=ON",))
         self.read = _engine(url, busy_timeout, begin="BEGIN", pragmas=("query_only=ON",))
+
+    def hold_others_off(self, connection: Connection) -> None:
+        """Nothing to do: BEGIN has taken the write lock."""
+
+    def copied(self, name: str) -> Path:
+        target = self.path.with_name(f"{self.path.name}.{name}")
+        with private_umask(), self.read.connect() as connection:
+            raw = connection.connection.driver_connection
+            if raw is None:
+                raise StoreRefused("the store could not be copied before its migration")
+            try:
+                raw.execute("PRAGMA query_only=OFF")
+                raw.execute("VACUUM INTO ?", (str(target),))
+            except sqlite3.Error as exc:
+                raise StoreRefused(f"the store could not be copied to {target} before its migration: {exc}") from exc
+            finally:
+                raw.execute("PRAGMA query_only=ON")
+        return target
+
+    def time(self, connection: Connection) -> None:  # noqa: ARG002 - one machine, one clock
+        return None
 
     def close(self) -> None:
         self.write.dispose()

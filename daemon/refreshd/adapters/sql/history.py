@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, bindparam, delete, select, text, update
+from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from refreshd.adapters.sql import statements
-from refreshd.adapters.sql.schema import Instant, attempt_log, credential
+from refreshd.adapters.sql.schema import attempt_log, credential
 from refreshd.domain.credential import CredentialId
 from refreshd.domain.outcome import Phase
 from refreshd.domain.transition import Transition
@@ -18,16 +18,8 @@ from refreshd.ports.store import Attempt, Committed, Conflict
 UNKNOWN = "unknown"
 c = credential.c
 
-_columns = [column.name for column in attempt_log.columns]
 # A log entry is never worth a failed commit: one that stands there already, after a clock step, stays.
-_INSERT = text(
-    f"INSERT INTO attempt_log ({', '.join(_columns)}) VALUES ({', '.join(f':{name}' for name in _columns)}) "  # noqa: S608 - our own column names
-    "ON CONFLICT DO NOTHING"
-).bindparams(
-    bindparam("started_at", type_=Instant),
-    bindparam("ended_at", type_=Instant),
-    bindparam("generation", type_=BigInteger),
-)
+_INSERT = statements.insert_once(attempt_log)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +64,14 @@ def close_open(
 ) -> int:
     """Put open attempts in doubt and log them: nobody knows how far they came. `due_at` None: their time stays.
 
+    Rows that another replica is just closing are left to it.
+
     Returns how many are in doubt now: not those that presented no login.
     """
     open_ones = select(
         c.id, c.attempt_started_at, c.generation, c.attempt_owner, statements.NO_LOGIN.label("no_login")
     ).where(where)
-    rows = connection.execute(open_ones, parameters).all()
+    rows = connection.execute(open_ones.with_for_update(skip_locked=True), parameters).all()
     if not rows:
         return 0
     write(
@@ -97,8 +91,23 @@ def close_open(
         ],
     )
     values = dict(statements.DOUBT) if due_at is None else {**statements.DOUBT, "next_attempt_at": due_at}
-    connection.execute(update(credential).where(where).values(values), parameters)
+    ours = c.id.in_([row.id for row in rows])
+    connection.execute(update(credential).where(where, ours).values(values), parameters)
     return sum(not row.no_login for row in rows)
+
+
+def was_committed(connection: Connection, attempt: Attempt, transition: Transition) -> bool:
+    """Whether this attempt's outcome was stored although nobody heard of it: the log is written in the same transaction."""
+    log = attempt_log.c
+    found = connection.execute(
+        select(log.outcome, log.code).where(
+            log.credential_id == attempt.credential.id,
+            log.started_at == attempt.started_at,
+            log.owner == attempt.owner,
+        )
+    ).first()
+    after = transition.after
+    return found is not None and tuple(found) == (after.last_outcome or UNKNOWN, after.last_code or "")
 
 
 def read(connection: Connection, credential_id: str) -> Sequence[Entry]:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, delete, insert, select
 from refreshd.adapters.sql.engine import StoreRefused
 from refreshd.adapters.sql.schema import key_check, store
 from refreshd.adapters.sql.sealed_columns import fingerprint_context, is_needed
+from refreshd.adapters.sql.statements import insert_once
 from refreshd.domain.secret import Secret
 from refreshd.ports.sealer import Sealer, Undecryptable
 
@@ -95,7 +96,8 @@ def record_key(connection: Connection, sealer: Sealer) -> None:
     """Keep a proof of the key that seals, by which a later start knows its bytes again."""
     key_id = sealer.primary_key_id
     if not is_known(connection, key_id):
-        connection.execute(insert(key_check).values(key_id=key_id, sealed=sealer.seal(Secret(_PROBE), key_id)))
+        proof = {"key_id": key_id, "sealed": sealer.seal(Secret(_PROBE), key_id)}
+        connection.execute(insert_once(key_check), proof)
 
 
 def is_known(connection: Connection, key_id: str) -> bool:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, select, update
 
 from refreshd.adapters.sql.schema import provider_metadata
+from refreshd.adapters.sql.statements import insert_once
 
 _t = provider_metadata.c
 
@@ -23,5 +24,6 @@ def cached(connection: Connection, issuer: str) -> Cached | None:
 
 def keep(connection: Connection, issuer: str, document: str, now: datetime) -> None:
     """The newest document of an issuer takes the place of the one before."""
-    connection.execute(delete(provider_metadata).where(_t.issuer == issuer))
-    connection.execute(insert(provider_metadata).values(issuer=issuer, document=document, fetched_at=now))
+    row = {"issuer": issuer, "document": document, "fetched_at": now}
+    connection.execute(insert_once(provider_metadata), row)
+    connection.execute(update(provider_metadata).where(_t.issuer == issuer).values(row))

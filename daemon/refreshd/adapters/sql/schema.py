@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0004"
+HEAD = "0005"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -222,3 +222,19 @@ revocation = Table(
     Column("last_code", String(64)),
 )
 Index("ix_revocation_schedule", revocation.c.next_attempt_at)
+
+replica = Table(
+    "replica",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("seen_at", Instant, nullable=False),
+    Column("key_id", String(16), nullable=False),
+)
+
+duty = Table(
+    "duty",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("owner", String(64)),
+    Column("until", Instant, nullable=False),
+)

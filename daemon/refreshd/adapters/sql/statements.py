@@ -10,12 +10,15 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     String,
+    Table,
+    TextClause,
     and_,
     bindparam,
     case,
     func,
     literal,
     select,
+    text,
     update,
 )
 from sqlalchemy.sql.dml import Update
@@ -53,6 +56,24 @@ _DECIDED = (
     "updated_at",
 )
 
+_ANSWERED: Mapping[str, Any] = {
+    **{name: bindparam(f"set_{name}", type_=c[name].type) for name in _DECIDED},
+    **NO_ATTEMPT,
+    "refresh_token": func.coalesce(bindparam("set_refresh_token", type_=LargeBinary), c.refresh_token),
+    "key_id": func.coalesce(bindparam("set_key_id", type_=String), c.key_id),
+    "access_token": case(
+        (bindparam("withdraw", type_=Integer) == 1, None),
+        else_=func.coalesce(bindparam("set_access_token", type_=LargeBinary), c.access_token),
+    ),
+    "token_type": func.coalesce(bindparam("set_token_type", type_=String), c.token_type),
+    "relogin_step": case(
+        (c.relogin_step > bindparam("warnings_left", type_=Integer), bindparam("warnings_left", type_=Integer)),
+        else_=c.relogin_step,
+    ),
+    "revision": c.revision + bindparam("bump", type_=BigInteger),
+    "unpublished_events": c.unpublished_events.op("||")(bindparam("events", type_=String)),
+}
+
 COMMIT: Update = (
     update(credential)
     .where(
@@ -60,24 +81,23 @@ COMMIT: Update = (
         c.attempt_id == bindparam("b_attempt_id"),
         c.generation == bindparam("b_generation"),
     )
-    .values(
-        **{name: bindparam(f"set_{name}", type_=c[name].type) for name in _DECIDED},
-        **NO_ATTEMPT,
-        refresh_token=func.coalesce(bindparam("set_refresh_token", type_=LargeBinary), c.refresh_token),
-        key_id=func.coalesce(bindparam("set_key_id", type_=String), c.key_id),
-        access_token=case(
-            (bindparam("withdraw", type_=Integer) == 1, None),
-            else_=func.coalesce(bindparam("set_access_token", type_=LargeBinary), c.access_token),
-        ),
-        token_type=func.coalesce(bindparam("set_token_type", type_=String), c.token_type),
-        relogin_step=case(
-            (c.relogin_step > bindparam("warnings_left", type_=Integer), bindparam("warnings_left", type_=Integer)),
-            else_=c.relogin_step,
-        ),
-        revision=c.revision + bindparam("bump", type_=BigInteger),
-        unpublished_events=c.unpublished_events.op("||")(bindparam("events", type_=String)),
-    )
+    .values(_ANSWERED)
 )
+
+LEAP = 1000
+"""More revisions than a credential gains in the minutes that a failover may lose: what Redis was shown meanwhile stays behind."""
+
+RESTORE: Update = (
+    update(credential)
+    .where(
+        c.id == bindparam("b_id"),
+        c.family == bindparam("b_family"),
+        c.generation < bindparam("set_generation", type_=BigInteger),
+        c.removed_at.is_(None),
+    )
+    .values({**_ANSWERED, "revision": c.revision + bindparam("bump", type_=BigInteger) + LEAP})
+)
+"""An answer that was committed once, or never could be, is put back."""
 
 COMMITTED_AT: Update = update(store).values(last_commit_at=bindparam("at", type_=Instant))
 
@@ -91,6 +111,16 @@ FIRST_DUE: Select[tuple[str]] = (
     )
     .limit(1)
 )
+
+
+def insert_once(table: Table) -> TextClause:
+    """A row with all its columns; one that stands there already stays, also if another process has just put it there."""
+    names = [column.name for column in table.columns]
+    statement = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)}) "  # noqa: S608 - our own names
+    return text(statement + "ON CONFLICT DO NOTHING").bindparams(
+        *(bindparam(column.name, type_=column.type) for column in table.columns)
+    )
+
 
 RELEASE: Update = (
     update(credential)
@@ -138,6 +168,10 @@ def _claim(work: Work) -> Update:
     Living access tokens come in the order of their turns; they cannot have been due for longer than `horizon`, so what lies
     before it is expired and need not be read. A probe takes the row whose access token expires soonest, whatever its lane, but
     rows that met the same wall before only in turn: one bad row must not be the probe for ever.
+
+    What another replica is just taking is passed over, and so is an open attempt that could not be put in doubt first, because
+    somebody else had locked its row. The choice stands apart, because PostgreSQL may repeat a subquery and so
+    take more than `count`.
     """
     due = select(c.id).where(
         SCHEDULED,
@@ -145,6 +179,7 @@ def _claim(work: Work) -> Update:
         c.lane.in_(LANES) if work is Work.PROBE else c.lane == int(LANE_OF[work]),
         c.next_attempt_at <= bindparam("now", type_=Instant),
         c.id.not_in(bindparam("holding", expanding=True)),
+        c.attempt_id.is_(None),
     )
     order: tuple[ColumnElement[Any], ...] = (c.next_attempt_at,)
     if work is Work.LIVING:
@@ -154,9 +189,12 @@ def _claim(work: Work) -> Update:
     if work is Work.PROBE:
         walled = case((c.last_outcome == "misconfigured", c.attempted_at), else_=None)
         order = (walled.asc().nulls_first(), c.expires_at.asc().nulls_last())
+    chosen = (
+        due.order_by(*order).limit(bindparam("count", type_=Integer)).with_for_update(skip_locked=True).cte("chosen")
+    )
     return (
         update(credential)
-        .where(c.id.in_(due.order_by(*order).limit(bindparam("count", type_=Integer))))
+        .where(c.id.in_(select(chosen.c.id)))
         .values(
             attempt_id=literal("").op("||")(bindparam("batch", type_=String)).op("||")(c.id),
             attempt_owner=bindparam("owner", type_=String),

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, or_, select, update
 
 from refreshd.adapters.sql import (
     clock,
@@ -22,12 +22,14 @@ from refreshd.adapters.sql import (
 )
 from refreshd.adapters.sql.claims import Claimer
 from refreshd.adapters.sql.commits import Answer, GroupCommit
-from refreshd.adapters.sql.engine import SqlEngines
+from refreshd.adapters.sql.engines import Engines
+from refreshd.adapters.sql.failover import Failover
 from refreshd.adapters.sql.figures import count
 from refreshd.adapters.sql.lanes import due_lanes
 from refreshd.adapters.sql.rows import RowCodec, encode_events
 from refreshd.adapters.sql.schema import PENDING, client_fact, credential, to_micros
 from refreshd.adapters.sql.schema import store as store_table
+from refreshd.adapters.sql.spooling import Spooling
 from refreshd.adapters.sql.thread import StoreThread, StoreThreads
 from refreshd.domain.credential import ClientName, CredentialId, lane_of
 from refreshd.domain.events import CredentialHeld, ReloginSoon
@@ -41,22 +43,41 @@ from refreshd.ports.publisher import Counters, Snapshot
 from refreshd.ports.store import Attempt, Capacity, Claims, Committed, Conflict
 
 c = credential.c
+OTHERS = timedelta(seconds=3)
+"""How long another daemon may take to show what it has committed, before we do it in its place."""
 
 
 class SqlStore:
     """`Store` on SQLAlchemy Core. `owner` names this process in the attempts that it opens."""
 
     def __init__(
-        self, engines: SqlEngines, codec: RowCodec, *, owner: str, reached: Reached = unobserved, in_line: bool = False
+        self,
+        engines: Engines,
+        codec: RowCodec,
+        *,
+        owner: str,
+        reached: Reached = unobserved,
+        in_line: bool = False,
+        failover: Failover | None = None,
+        spooling: Spooling | None = None,
     ) -> None:
-        """`reached`: told of each step. `in_line`: no threads, for tests on virtual time."""
+        """`reached`: told of each step. `in_line`: no threads, for tests on virtual time.
+
+        `failover`, `spooling`: for a database of several, whose clock then decides what is due and when a lease ends.
+        """
+        self._engines = engines
         self._codec = codec
         self._reached = reached
-        self._writer = StoreThread(engines.write, "store-write", in_line=in_line)
+        self._failover = failover
+        lost = failover.lost if failover else lambda: None
+        self._writer = StoreThread(engines.write, "store-write", in_line=in_line, on_lost=lost)
         self._reader = StoreThread(engines.read, "store-read", in_line=in_line)
         self._counter = StoreThread(engines.read, "store-count", in_line=in_line)  # a count of all rows takes long
         self._claimer = Claimer(codec, owner=owner, reached=reached)
-        self._commits = GroupCommit(self._writer, codec, reached=reached)
+        self._commits = GroupCommit(
+            self._writer, codec, reached=reached, spooling=spooling, leave_sign=not engines.shared
+        )
+        self._fresh: dict[CredentialId, None] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -110,13 +131,21 @@ class SqlStore:
         if not due:
             return Claims(attempts=())
         self._reached(Step.CLAIM_BEGUN)
-        claim = partial(self._claimer.claim, now=now, capacity=able, due=due, total=total, spared=holding)
+
+        def claim(connection: Connection) -> Claims:
+            return self._claimer.claim(
+                connection, now=self._lease_time(connection, now), capacity=able, due=due, total=total, spared=holding
+            )
+
         claims = await self._writer.run(claim)
         self._reached(Step.CLAIMED)
         return claims
 
     async def commit(self, attempt: Attempt, transition: Transition, *, now: datetime) -> Committed | Conflict:
-        return await self._commits.commit(Answer(attempt=attempt, transition=transition, now=now))
+        verdict = await self._commits.commit(Answer(attempt=attempt, transition=transition, now=now))
+        if self._engines.shared and transition.visible and isinstance(verdict, Committed):
+            self._fresh[attempt.credential.id] = None
+        return verdict
 
     async def release(self, attempt: Attempt) -> None:
         free = replace(attempt.credential, next_attempt_at=attempt.started_at)
@@ -143,7 +172,15 @@ class SqlStore:
 
     async def shift(self, by: timedelta) -> None:
         await self._commits.flushed()  # what was settled by the old time moves too
-        await self._writer.run(lambda connection: clock.shift(connection, by))
+
+        def work(connection: Connection) -> None:
+            found = self._engines.time(connection) if self._failover else None
+            if found is None:
+                clock.shift(connection, by)
+            else:
+                clock.shift_once(connection, by, now=found.at)
+
+        await self._writer.run(work)
 
     async def touch(self, *, now: datetime) -> None:
         await self._writer.run(lambda connection: connection.execute(statements.COMMITTED_AT, {"at": now}))
@@ -160,7 +197,17 @@ class SqlStore:
             await self._writer.run(lambda connection: holding.lift(connection, found, now))
 
     async def unpublished(self, *, limit: int) -> Sequence[Snapshot]:
-        return await self._snapshots(select(credential).where(PENDING).order_by(c.updated_at.desc()).limit(limit))
+        """Among several daemons each shows what it committed itself, and what others have left lying for `OTHERS`."""
+        pending = select(credential).where(PENDING).order_by(c.updated_at.desc()).limit(limit)
+        if not self._engines.shared:
+            return await self._snapshots(pending)
+        ours = list(islice(self._fresh, limit))
+        overdue = c.updated_at < func.extract("epoch", func.clock_timestamp()) * 1_000_000 - to_micros(OTHERS)
+        found = await self._snapshots(pending.where(or_(c.id.in_(ours), overdue)))
+        cut_off = len(found) == limit
+        for name in {one.id for one in found} if cut_off else ours:
+            self._fresh.pop(name, None)  # what is not found was shown already
+        return found
 
     async def page(self, *, after: CredentialId | None, limit: int) -> Sequence[Snapshot]:
         query = select(credential).order_by(c.id).limit(limit)
@@ -169,7 +216,7 @@ class SqlStore:
     async def mark_published(self, snapshots: Sequence[Snapshot]) -> None:
         rows = [
             {"b_id": item.id, "b_revision": item.revision, "spent": len(encode_events(item.events))}
-            for item in snapshots
+            for item in sorted(snapshots, key=lambda one: one.id)
         ]
         if rows:
             await self._writer.run(lambda connection: connection.execute(statements.MARK_PUBLISHED, rows))
@@ -186,8 +233,7 @@ class SqlStore:
         self, client: ClientName, *, lifetime: timedelta, ladder: Sequence[timedelta], now: datetime
     ) -> None:
         def work(connection: Connection) -> None:
-            if connection.execute(select(client_fact).where(client_fact.c.client == client)).first() is None:
-                connection.execute(insert(client_fact).values(client=client, sliding_proven_at=now))
+            connection.execute(statements.insert_once(client_fact), {"client": client, "sliding_proven_at": now})
             deadlines.count_from_rotation(connection, client, lifetime=lifetime, ladder=ladder, now=now)
 
         await self._writer.run(work)
@@ -220,6 +266,14 @@ class SqlStore:
         if ids:
             await self._writer.run(lambda connection: history.forget(connection, ids, before))
         return CredentialId(ids[-1]) if len(ids) == limit else None
+
+    def _lease_time(self, connection: Connection, now: datetime) -> datetime:
+        """Whose clock ends a lease: the database's, if several look at it."""
+        found = self._engines.time(connection) if self._failover else None
+        if found is None or self._failover is None:
+            return now
+        self._failover.check(found)
+        return found.at
 
     async def _snapshots(self, query: Any) -> Sequence[Snapshot]:
         def work(connection: Connection) -> Sequence[Snapshot]:

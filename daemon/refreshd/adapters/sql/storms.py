@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, func, literal, or_, select, update
 
 from refreshd.adapters.sql.schema import REFUSED, SCHEDULED, Instant, credential, grant_storm
+from refreshd.adapters.sql.statements import insert_once
 from refreshd.domain.credential import ClientName, Health, Lane, Reason
 from refreshd.domain.storm import SHARE, WINDOW, Refusals
 
@@ -37,12 +38,9 @@ def refusals(connection: Connection, client: ClientName, now: datetime) -> Refus
 
 def begin(connection: Connection, client: ClientName, now: datetime) -> bool:
     """False when one is under way: of many refusals at once only one begins it."""
-    row = connection.execute(select(_s.began_at).where(_s.client == client)).first()
-    if row is None:
-        connection.execute(insert(grant_storm).values(client=client, began_at=now))
-    elif row.began_at is None:
-        connection.execute(update(grant_storm).where(_s.client == client).values(began_at=now))
-    return row is None or row.began_at is None
+    connection.execute(insert_once(grant_storm), {"client": client, "began_at": None, "counts_from": None})
+    quiet = update(grant_storm).where(_s.client == client, _s.began_at.is_(None))
+    return connection.execute(quiet.values(began_at=now)).rowcount == 1
 
 
 def end(

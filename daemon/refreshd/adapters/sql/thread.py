@@ -6,37 +6,63 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, Engine, RootTransaction
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from refreshd.ports.store import StoreUnavailable
 
 T = TypeVar("T")
+_IDLE_TOO_LONG = "25P03"  # PostgreSQL's
 
 
 class StoreThread:
     """Runs functions one after the other, each in a transaction of its own on one engine."""
 
-    def __init__(self, engine: Engine, name: str, *, in_line: bool = False) -> None:
-        """`in_line`: the caller's own thread does the work, where time is virtual and must not pass meanwhile."""
+    def __init__(
+        self, engine: Engine, name: str, *, in_line: bool = False, on_lost: Callable[[], None] = lambda: None
+    ) -> None:
+        """`in_line`: the caller's own thread does the work, where time is virtual and must not pass meanwhile.
+
+        `on_lost` is called, on the store's thread, when the database was not there or went away.
+        """
         self._engine = engine
+        self._on_lost = on_lost
         self._in_line = in_line
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
-    async def run(self, work: Callable[[Connection], T]) -> T:
-        """Raises `StoreUnavailable`; whatever else `work` raises is a bug and passes through."""
-        if self._in_line:
-            return self._transact(work)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._transact, work)
+    async def run(self, work: Callable[[Connection], T], *, first: Callable[[], None] | None = None) -> T:
+        """Raises `StoreUnavailable`; whatever else `work` raises is a bug and passes through.
 
-    def _transact(self, work: Callable[[Connection], T]) -> T:
+        `first` is done before the database is asked for anything.
+        """
+        if self._in_line:
+            return self._transact(work, first)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._transact, work, first)
+
+    def _transact(self, work: Callable[[Connection], T], first: Callable[[], None] | None) -> T:
+        if first is not None:
+            first()
         try:
-            with self._engine.begin() as connection:
+            connection, transaction = self._begun()
+            with connection, transaction:
                 return work(connection)
         except SQLAlchemyError as exc:
+            if _is_lost(exc):
+                self._on_lost()
             raise StoreUnavailable(describe(exc)) from None  # the original holds statement and parameters
         except OSError as exc:
             raise StoreUnavailable(type(exc).__name__) from None
+
+    def _begun(self, *, anew: bool = True) -> tuple[Connection, RootTransaction]:
+        """A connection that broke while it lay idle shows at BEGIN, when nothing was done yet: a fresh one takes its place."""
+        connection = self._engine.connect()
+        try:
+            return connection, connection.begin()
+        except DBAPIError as exc:
+            connection.close()
+            if not (anew and exc.connection_invalidated):
+                raise
+        return self._begun(anew=False)
 
     def close(self) -> None:
         self._executor.shutdown(wait=True)
@@ -49,6 +75,12 @@ class StoreThreads:
     writer: StoreThread
     reader: StoreThread
     counter: StoreThread
+
+
+def _is_lost(exc: SQLAlchemyError) -> bool:
+    """Whether a server has gone or never answered. One that ends only our session, which slept, says so by a code of its own."""
+    code = getattr(getattr(exc, "orig", None), "sqlstate", None)
+    return isinstance(exc, DBAPIError) and (code is None or (exc.connection_invalidated and code != _IDLE_TOO_LONG))
 
 
 def describe(exc: SQLAlchemyError) -> str:

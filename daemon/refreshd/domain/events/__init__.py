@@ -63,6 +63,7 @@ from refreshd.domain.events.keys import (
     RowsUnreadable,
 )
 from refreshd.domain.events.provider import MetadataKept, MetadataRead
+from refreshd.domain.events.replicas import AnswersRestored, ReplicasCounted
 from refreshd.domain.events.requests import RefreshRequested, RequestsLost
 from refreshd.domain.events.revocation import (
     CredentialRevoked,
@@ -132,10 +133,13 @@ Event = (
     | RevocationDeferred
     | RevocationFailed
     | RevocationsCounted
+    | AnswersRestored
+    | ReplicasCounted
 )
 
 __all__ = [
     "AnswerDropped",
+    "AnswersRestored",
     "AttemptReleased",
     "ClientResumed",
     "ClientSuspended",
@@ -176,6 +180,7 @@ __all__ = [
     "RefreshUncertain",
     "ReloginRequired",
     "ReloginSoon",
+    "ReplicasCounted",
     "RepublishStarted",
     "RequestFinished",
     "RequestsLost",

@@ -1,0 +1,24 @@
+"""Lines kept on this machine until some time after what they tell has been committed elsewhere."""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Protocol
+
+
+class Journal(Protocol):
+    """All raise `OSError`. Called on one thread."""
+
+    def append(self, lines: Mapping[str, bytes]) -> None:
+        """Have these on disk when it returns, by key. A key that was appended before is not written again."""
+        ...
+
+    def holds(self, key: str) -> bool:
+        """Whether a line under this key is on disk and not settled yet."""
+        ...
+
+    def settle(self, keys: Collection[str]) -> None:
+        """These are committed."""
+        ...
+
+    def lines(self) -> Iterator[bytes]:
+        """All that is kept, oldest first; some may be torn."""
+        ...

@@ -1,0 +1,108 @@
+"""PostgreSQL killed again and again in the middle of commits of two replicas; no login may be lost and none presented twice.
+
+`n` is the number of crashes. Each comes while answers are being stored: some are in the database, some in flight, some spooled.
+"""
+
+import random
+import signal
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from refreshd.demo.faults import Latency
+from refreshd.demo.grants import Rules
+from refreshd.demo.provider import ProviderThread
+from tests.components.postgres_server import PostgresServer
+from tests.components.redis_server import RedisServer
+from tests.programme.daemons.asking import until
+from tests.programme.daemons.installation import Installation, MarkedLedger, names
+from tests.programme.daemons.processes import ForkServer, Process
+from tests.programme.programme import Limits, Report
+from tests.programme.sharing.judge import unexplained_reuses
+from tests.programme.sharing.site import SCHEDULER, attempts
+
+REPLICAS = 2
+CREDENTIALS = 200
+LIFETIME = 20.0
+LATENCY = Latency(low=0.0, high=0.3)
+BUSY_SECONDS = 40.0
+CALM_SECONDS = 25.0
+_READY_SECONDS = 30.0
+_STOP_SECONDS = 20.0
+
+
+def run(limits: Limits) -> Report:
+    """`n` crashes, or as many as the time allows."""
+    chance = random.Random(limits.seed)
+    crashes, texts = 0, []
+    with (
+        tempfile.TemporaryDirectory(prefix="primary-") as directory,
+        PostgresServer() as server,
+        RedisServer() as redis,
+        ForkServer() as fork,
+        ProviderThread(MarkedLedger(Rules(access_lifetime=LIFETIME))) as provider,
+    ):
+        url = server.database()
+        installation = Installation(
+            directory=Path(directory),
+            server=fork,
+            provider=provider,
+            redis_url=redis.url,
+            scheduler={**SCHEDULER, "commit_timeout": "5s"},
+            lifetime=LIFETIME,
+            url=url,
+            in_flight=90,
+        )
+        installation.log_in(names(CREDENTIALS), due=True)
+        provider.mix((1.0, LATENCY))
+        replicas = [installation.daemon() for _ in range(REPLICAS)]
+        texts += [_tail(one) for one in replicas if not one.wait_for("daemon.ready", _READY_SECONDS)]
+        while not texts and limits.going(crashes):
+            if not _busy(provider.requests):
+                texts.append(f"nothing was asked for {BUSY_SECONDS} s after crash {crashes}: {_tail(replicas[0])}")
+                break
+            time.sleep(chance.uniform(0.0, 0.4))
+            (server.kill if chance.random() < 0.5 else server.crash)()
+            time.sleep(chance.uniform(0.0, 1.0))
+            server.start()
+            crashes += 1
+        time.sleep(CALM_SECONDS)
+        texts += [text for one in replicas if (text := _stopped(one))]
+        waited = sum(len(one.events("store.unpersisted_responses")) for one in replicas) // 2
+        log = attempts(server, url)
+        families, reuses = list(provider.families().values()), provider.reuses()
+        texts += unexplained_reuses(reuses, installation.logins, log, settle_delay=1.0)
+        texts += [f"the login {one.id} died of {one.died_because}" for one in families if not one.alive]
+    return Report(
+        name="primary",
+        n=crashes,
+        seed=limits.seed,
+        seconds=limits.elapsed,
+        counts={
+            "answers that waited for the database": waited,
+            "credentials": CREDENTIALS,
+            "refreshes": sum(one.outcome == "refreshed" for one in log),
+            "tokens presented twice": len(reuses),
+        },
+        violations=texts,
+        minima={"answers that waited for the database": crashes, "refreshes": 20 * crashes},
+    )
+
+
+def _busy(requests: Callable[[], int]) -> bool:
+    """Whether refreshing goes on, from now on counted."""
+    before = requests()
+    return until(lambda: requests() > before + 5, BUSY_SECONDS)
+
+
+def _stopped(process: Process) -> str:
+    """Empty after a clean stop."""
+    process.send(signal.SIGTERM)
+    clean = process.ended(_STOP_SECONDS) and process.code == 0
+    process.end()
+    return "" if clean else f"no clean stop: {_tail(process)}"
+
+
+def _tail(process: Process) -> str:
+    return process.text[-800:].decode(errors="replace")

@@ -1,0 +1,115 @@
+"""Three replicas on one PostgreSQL, their clocks five minutes apart, killed and frozen at random throughout; the ledger judges.
+
+A token may reach the provider twice only when its first attempt ended unheard, and a login may be lost only to that. `n` is the
+number of refreshes to reach; a run ends there or when its time is over.
+"""
+
+import random
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from refreshd.demo.faults import Latency
+from refreshd.demo.grants import Rules
+from refreshd.demo.provider import ProviderThread
+from tests.components.postgres_server import PostgresServer
+from tests.components.redis_server import RedisServer
+from tests.programme.daemons.installation import Installation, MarkedLedger, names
+from tests.programme.daemons.processes import ForkServer
+from tests.programme.programme import Limits, Report
+from tests.programme.sharing.judge import LAPSED, unexplained_lapses, unexplained_losses, unexplained_reuses
+from tests.programme.sharing.site import (
+    APART,
+    LEASE,
+    SCHEDULER,
+    Disturbed,
+    Seen,
+    attempts,
+    faketime_missing,
+    side_by_side,
+)
+
+REPLICAS = 3
+LIFETIME = 20.0
+CALM_SECONDS = LEASE + 4
+LATENCY = Latency(low=0.2, high=1.2)
+ONE_SITE = 3 * 60.0
+
+
+def run(limits: Limits) -> Report:
+    """`n` refreshes. Two thousand credentials, or as many as the machine can serve in a short run."""
+    credentials = 2000 if limits.seconds >= ONE_SITE else 300
+    seen, chance = Seen(), random.Random(limits.seed)
+    with (
+        tempfile.TemporaryDirectory(prefix="replicas-") as directory,
+        PostgresServer() as server,
+        RedisServer() as redis,
+        ForkServer() as fork,
+        ProviderThread(MarkedLedger(Rules(access_lifetime=LIFETIME))) as provider,
+    ):
+        url = server.database()
+        installation = Installation(
+            directory=Path(directory),
+            server=fork,
+            provider=provider,
+            redis_url=redis.url,
+            scheduler=SCHEDULER,
+            lifetime=LIFETIME,
+            url=url,
+            in_flight=90,
+        )
+        installation.log_in(names(credentials))
+        provider.mix((1.0, LATENCY))
+        over = _end_of(limits, provider.requests)
+        replicas = [
+            Disturbed(
+                installation,
+                offset=0 if faketime_missing() else (number - 1) * APART,
+                chance=random.Random(chance.random()),
+                seen=seen,
+                over=over,
+            )
+            for number in range(REPLICAS)
+        ]
+        side_by_side(replicas)
+        time.sleep(CALM_SECONDS)
+        for one in replicas:
+            one.end()
+        log = attempts(server, url)
+        families, reuses = list(provider.families().values()), provider.reuses()
+        texts = [
+            *seen.faults,
+            *unexplained_reuses(reuses, installation.logins, log, settle_delay=1.0),
+            *unexplained_losses(families, reuses),
+            *unexplained_lapses(log, seen.disturbances, lease=LEASE),
+        ]
+    refreshes = sum(one.outcome == "refreshed" for one in log)
+    return Report(
+        name="replicas",
+        n=refreshes,
+        seed=limits.seed,
+        seconds=limits.elapsed,
+        counts={
+            **dict(sorted(seen.counts.items())),
+            "credentials": credentials,
+            "logins lost in the window": sum(not one.alive for one in families),
+            "minutes between clocks": 0 if faketime_missing() else APART // 60,
+            "takeovers": sum(one.code == LAPSED for one in log),
+            "tokens presented twice": len(reuses),
+        },
+        violations=texts,
+        minima=_minima(limits),
+    )
+
+
+def _end_of(limits: Limits, requests: Callable[[], int]) -> Callable[[], bool]:
+    return lambda: not limits.going(requests())
+
+
+def _minima(limits: Limits) -> dict[str, int]:
+    """In three minutes 100 takeovers and 20 late wake-ups. A short run, which spends much of its time starting, owes less."""
+    share = min(limits.seconds, limits.elapsed) / ONE_SITE
+    if limits.seconds < ONE_SITE:
+        share *= 0.7
+    return {"takeovers": int(100 * share), "late wake-ups": int(20 * share)}
