@@ -12,7 +12,7 @@ WORLDS = 3
 @pytest.mark.timeout(300)
 def test_worlds_full_of_faults_keep_every_promise() -> None:
     """Nothing is lost without a fault that no client can close, nobody is called in vain, and all recovers by itself."""
-    report = run(Limits(WORLDS, SEED, 30))
+    report = run(Limits(WORLDS, SEED, 120))
     print(report.line())
     assert [] == report.failures()
 
