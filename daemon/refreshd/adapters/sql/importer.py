@@ -2,19 +2,19 @@
 
 import dataclasses
 import time
-from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice, pairwise
+from itertools import islice
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, bindparam, insert, select, update
+from sqlalchemy import Connection, Engine, select
 
-from refreshd.adapters.sql import rescue, statements
+from refreshd.adapters.sql import new_logins, statements
 from refreshd.adapters.sql.engine import StoreRefused
 from refreshd.adapters.sql.identity import StoreIdentity, is_known
+from refreshd.adapters.sql.repetitions import Seen
 from refreshd.adapters.sql.rows import RowCodec, encode_events
 from refreshd.adapters.sql.schema import client_fact, credential, fingerprint
 from refreshd.domain.credential import ClientName, CredentialId, FamilyId, Health, Lane, is_ending
@@ -128,7 +128,7 @@ class Importer:
                 if not is_known(connection, self._codec.key_id):
                     raise StoreRefused("the key ring was changed while this ran; run it again, it skips what is stored")
                 if self._known(connection, chunk) == rows.known:
-                    _put(connection, added=rows.added, replaced=rows.replaced, prints=rows.prints)
+                    new_logins.put(connection, added=rows.added, replaced=rows.replaced, prints=rows.prints)
                     return rows
         raise StoreRefused("the store changes too fast under this import; run it again, it skips what is stored")
 
@@ -145,7 +145,7 @@ class Importer:
         digest = self._digest(grant)
         new = digest is not None and digest not in known.owners
         prints = [{"digest": digest, "credential_id": grant.id, "seen_at": now}] if new else []
-        _put(connection, added=[] if existing else [row], replaced=[row] if existing else [], prints=prints)
+        new_logins.put(connection, added=[] if existing else [row], replaced=[row] if existing else [], prints=prints)
         return FamilyId(row["family"])
 
     def owned(self, connection: Connection, grant: Grant) -> TokenOwned | None:
@@ -268,22 +268,6 @@ class Importer:
             result.added += 1
 
 
-def _put(
-    connection: Connection,
-    *,
-    added: Sequence[Mapping[str, Any]],
-    replaced: Sequence[Mapping[str, Any]],
-    prints: Sequence[Mapping[str, Any]],
-) -> None:
-    if added:
-        connection.execute(insert(credential), added)
-    if replaced:
-        rescue.forget(connection, [row["id"] for row in replaced])
-        connection.execute(_REPLACE, [{f"new_{name}": row[name] for name in _REPLACED} for row in replaced])
-    if prints:
-        connection.execute(insert(fingerprint), prints)
-
-
 def _lane(deadline: datetime | None, turn: datetime | None, now: datetime) -> Lane:
     if is_ending(deadline, turn or now):
         return Lane.ENDING
@@ -325,72 +309,8 @@ class _Rows:
     prints: Sequence[Mapping[str, Any]]
 
 
-class Seen:
-    """Which of very many keys stand twice, in sixteen megabytes a million."""
-
-    def __init__(self) -> None:
-        self._hashes = array("q")
-
-    def add(self, *keys: object) -> None:
-        self._hashes.extend(hash(key) for key in keys)
-
-    def twice(self) -> frozenset[int]:
-        """Hashes that came more than once: of equal keys, and once in a lifetime of others."""
-        ordered = sorted(self._hashes)
-        return frozenset(one for one, other in pairwise(ordered) if one == other)
-
-
 def _keys(grant: Grant, digest: bytes | None) -> tuple[object, ...]:
     return (grant.id,) if digest is None else (grant.id, digest)
-
-
-_NEW_LOGIN = (
-    "client",
-    "family",
-    "refresh_token",
-    "access_token",
-    "key_id",
-    "token_type",
-    "scope",
-    "issued_at",
-    "expires_at",
-    "next_attempt_at",
-    "lane",
-    "refresh_at",
-    "login_at",
-    "rotated_at",
-    "relogin_by",
-    "updated_at",
-    "account",
-)
-
-_REPLACED = ("id", "unpublished_events", *_NEW_LOGIN)
-
-# A new login closes the open attempt and starts a new family (protocol R14). Counters are raised relative to the row.
-_REPLACE = (
-    update(credential)
-    .where(c.id == bindparam("new_id"))
-    .values(
-        **{name: bindparam(f"new_{name}", type_=c[name].type) for name in _NEW_LOGIN},
-        **statements.NO_ATTEMPT,
-        generation=c.generation + 1,
-        revision=c.revision + 1,
-        unpublished_events=c.unpublished_events.op("||")(bindparam("new_unpublished_events")),
-        in_doubt=0,
-        health=Health.ACTIVE.value,
-        reason=None,
-        removed_at=None,
-        failures=0,
-        rejections=0,
-        rejected_code=None,
-        first_rejected_at=None,
-        condemned_at=None,
-        relogin_step=0,
-        last_outcome=None,
-        last_code=None,
-        attempted_at=None,
-    )
-)
 
 
 def _chunks(items: Iterable[T]) -> Iterator[Sequence[T]]:
