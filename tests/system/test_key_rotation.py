@@ -19,7 +19,7 @@ from tests.system.installation import COMMAND, Daemon, Installation, until
 Install = Callable[..., Installation]
 
 LIVE = 200
-IDLE = 8000
+IDLE = 28_000  # moving them takes longer than the 20 s between two refreshes of one login
 """Rows that are moved but never refreshed, so that the moving takes seconds."""
 AHEAD, REPLACED = 500, 3000
 """Each import replaces rows from a little ahead of the mover on, faster than that moves: it is overtaken in mid-batch."""
