@@ -6,7 +6,7 @@ from tests.programme.programme import Limits
 from tests.programme.stateful import run
 
 SEED = 2
-SEQUENCES = 10
+SEQUENCES = 6
 STEPS = 40
 
 
