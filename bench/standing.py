@@ -13,13 +13,13 @@ from refreshd.adapters.sql.store import SqlStore
 from refreshd.config import load
 from refreshd.domain.credential import ClientName
 from refreshd.ports.store import Capacity
-from refreshd.wiring import open_store
+from refreshd.wiring.store import open_store
 
 LOOKS = 300
 PAGE = 5000
 _IMPORTS = """
 import asyncio, re
-import refreshd.cli.run, refreshd.config, refreshd.wiring, refreshd.wiring.daemon
+import refreshd.cli.run, refreshd.config, refreshd.wiring.daemon
 print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
 """
 

@@ -12,8 +12,9 @@ from refreshd.adapters.system_clock import SystemClock
 from refreshd.config import Settings, load
 from refreshd.domain.client import AuthMethod
 from refreshd.domain.grant import GrantRefused
-from refreshd.wiring import OpenStore, ProviderUnknown, enrol, open_store, resolve, resolve_offline
-from refreshd.wiring.machines import NotEnrolled
+from refreshd.wiring.discovery import ProviderUnknown, resolve, resolve_offline
+from refreshd.wiring.machines import NotEnrolled, enrol
+from refreshd.wiring.store import OpenStore, open_store
 from tests.components.oidc_server import OidcServer
 from tests.components.ports import free_port
 from tests.system.installation import Installation, write_private

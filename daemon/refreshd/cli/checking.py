@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from refreshd.adapters.sql.inventory import Inventory
     from refreshd.config import Settings
     from refreshd.domain.live_check import Finding
-    from refreshd.wiring import OpenStore
     from refreshd.wiring.redis import RedisReport
+    from refreshd.wiring.store import OpenStore
 
 
 def register(app: typer.Typer) -> None:
@@ -83,7 +83,7 @@ def check(
 def _live(settings: "Settings") -> Sequence["Finding"]:
     import asyncio  # noqa: PLC0415
 
-    from refreshd.wiring import check_live  # noqa: PLC0415
+    from refreshd.wiring.live_check import check_live  # noqa: PLC0415
 
     return asyncio.run(check_live(settings))
 
@@ -94,7 +94,7 @@ def _notices(settings: "Settings") -> list[str]:
 
 
 def _workload(settings: "Settings", stored: dict[str, int]) -> list[str]:
-    from refreshd.wiring import rate_shortfalls  # noqa: PLC0415
+    from refreshd.wiring.registrations import rate_shortfalls  # noqa: PLC0415
 
     return [
         f"client {name}: {stored[name]} credentials need {needed:.2f} refreshes a second, max_rate allows {limit:g}"
@@ -103,7 +103,7 @@ def _workload(settings: "Settings", stored: dict[str, int]) -> list[str]:
 
 
 def _unread(settings: "Settings", opened: "OpenStore") -> list[str]:
-    from refreshd.wiring import resolve_offline  # noqa: PLC0415
+    from refreshd.wiring.discovery import resolve_offline  # noqa: PLC0415
 
     known = {name: resolve_offline(settings, opened, name).endpoints for name in settings.clients}
     return [
@@ -116,7 +116,7 @@ def _unread(settings: "Settings", opened: "OpenStore") -> list[str]:
 def _redis(settings: "Settings", store_id: str) -> "RedisReport":
     import asyncio  # noqa: PLC0415
 
-    from refreshd.wiring import check_redis  # noqa: PLC0415
+    from refreshd.wiring.redis import check_redis  # noqa: PLC0415
 
     return asyncio.run(check_redis(settings.redis, store_id))
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from refreshd.domain.callback import NotOurs
     from refreshd.domain.login import LoginResult
     from refreshd.domain.outcome import Deferred
-    from refreshd.wiring import OpenStore
     from refreshd.wiring.login import LoginWish
+    from refreshd.wiring.store import OpenStore
 
 _STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -86,7 +86,7 @@ def _check(settings: "Settings", credential_id: str, client: str) -> None:
 
 def _enrol(settings: "Settings", credential_id: str, client: str, *, as_json: bool) -> None:
     """A client that asks for itself: no person, no browser; the daemon fetches the first token."""
-    from refreshd.wiring import enrol  # noqa: PLC0415
+    from refreshd.wiring.machines import enrol  # noqa: PLC0415
 
     with store_of(settings, create=True) as opened:
         added = enrol(settings, opened, credential_id, client, now=opened.clock.now()).added

@@ -12,7 +12,7 @@ from refreshd.cli.session import Failed, Usage, daemon_runs, demand, load_settin
 if TYPE_CHECKING:
     from refreshd.adapters.sql.inventory import Inventory
     from refreshd.config import Settings
-    from refreshd.wiring import OpenStore
+    from refreshd.wiring.store import OpenStore
 
 LOOK_EVERY = 0.1
 
@@ -56,7 +56,7 @@ def remove(
 
 def _check_endpoints(settings: "Settings", opened: "OpenStore", clients: Iterable[str]) -> None:
     """Raises `Failed` before anything is removed."""
-    from refreshd.wiring import resolve_offline  # noqa: PLC0415
+    from refreshd.wiring.discovery import resolve_offline  # noqa: PLC0415
 
     for name in sorted(clients):
         if name not in settings.clients:

@@ -11,11 +11,10 @@ import typer
 from refreshd.cli.output import print_json, print_table
 from refreshd.cli.session import Failed, daemon_runs, load_settings, seconds, store_of
 from refreshd.domain.refusal import Refusal
-from refreshd.ports.store import StoreUnavailable
 
 if TYPE_CHECKING:
     from refreshd.config import Settings
-    from refreshd.wiring import OpenStore
+    from refreshd.wiring.store import OpenStore
 
 LOOK_EVERY = 1.0
 HINT_AFTER = 10.0
@@ -151,7 +150,9 @@ class _Progress:
 
 def _move_alone(settings: "Settings", opened: "OpenStore") -> bool:
     """As no daemon runs, in its place: with its lock, so that none starts meanwhile. False when one was quicker."""
-    from refreshd.wiring import reseal, run_lock  # noqa: PLC0415
+    from refreshd.ports.store import StoreUnavailable  # noqa: PLC0415
+    from refreshd.wiring.background import reseal  # noqa: PLC0415
+    from refreshd.wiring.store import run_lock  # noqa: PLC0415
 
     with ExitStack() as stack:
         try:

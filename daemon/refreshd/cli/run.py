@@ -13,7 +13,7 @@ from refreshd.cli.session import Failed, load_settings
 
 if TYPE_CHECKING:
     from refreshd.config import Settings
-    from refreshd.wiring import OpenStore
+    from refreshd.wiring.store import OpenStore
 
 
 _STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -33,7 +33,7 @@ def run(context: typer.Context) -> None:
     settings = loaded.settings
     from refreshd.adapters.process import forbid_core_dumps  # noqa: PLC0415
     from refreshd.adapters.structlog_observer import configure_logging, log_lines  # noqa: PLC0415
-    from refreshd.wiring import open_store, run_lock  # noqa: PLC0415
+    from refreshd.wiring.store import open_store, run_lock  # noqa: PLC0415
 
     configure_logging(format=settings.log.format, level=settings.log.level)
     forbid_core_dumps()
@@ -49,7 +49,7 @@ def run(context: typer.Context) -> None:
 
 
 async def _run(settings: "Settings", opened: "OpenStore") -> int:
-    from refreshd.wiring import daemon  # noqa: PLC0415
+    from refreshd.wiring.daemon import daemon  # noqa: PLC0415
 
     loop = asyncio.get_running_loop()
     async with daemon(settings, opened, os.environ) as supervisor:

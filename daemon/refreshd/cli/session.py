@@ -13,7 +13,7 @@ from refreshd.domain.refusal import Refusal
 if TYPE_CHECKING:
     from refreshd.adapters.sql.inventory import Inventory, Selection, View
     from refreshd.config import Loaded, Settings
-    from refreshd.wiring import OpenStore
+    from refreshd.wiring.store import OpenStore
 
 
 class Usage(Exception):  # noqa: N818 - reads as what it says
@@ -37,7 +37,7 @@ def load_settings(context: typer.Context, environ: Mapping[str, str] = os.enviro
 
 @contextmanager
 def store_of(settings: "Settings", *, create: bool = False) -> Iterator["OpenStore"]:
-    from refreshd.wiring import open_store  # noqa: PLC0415
+    from refreshd.wiring.store import open_store  # noqa: PLC0415
 
     with open_store(settings, create=create) as opened:
         yield opened
@@ -71,7 +71,7 @@ def view_of(inventory: "Inventory", credential_id: str) -> "View":
 
 def daemon_runs(settings: "Settings") -> bool:
     """Whether some daemon works on this store now."""
-    from refreshd.wiring import daemon_runs as runs  # noqa: PLC0415
+    from refreshd.wiring.store import daemon_runs as runs  # noqa: PLC0415
 
     return runs(settings)
 

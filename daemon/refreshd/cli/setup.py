@@ -95,7 +95,7 @@ def print_(
 
 def migrate(context: typer.Context) -> None:
     """Bring the store's schema up to date; `run` does it too. The store is copied first."""
-    from refreshd.wiring import open_store, run_lock  # noqa: PLC0415
+    from refreshd.wiring.store import open_store, run_lock  # noqa: PLC0415
 
     settings = load_settings(context).settings
     with run_lock(settings), open_store(settings, upgrade=True, create=True) as opened:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from refreshd.adapters.sql.inventory import Inventory, View
     from refreshd.config import Settings
     from refreshd.domain.credential import AccessToken
-    from refreshd.wiring import OpenStore
+    from refreshd.wiring.store import OpenStore
 
 LOOK_EVERY = 0.1
 
@@ -47,7 +47,7 @@ def token(
         if found is None:
             found = _wait_for_token(opened, settings, credential_id, least, patience)
         from refreshd.adapters.audit_log import AuditLog  # noqa: PLC0415
-        from refreshd.wiring import state_directory  # noqa: PLC0415
+        from refreshd.wiring.store import state_directory  # noqa: PLC0415
 
         AuditLog(state_directory(settings)).token_read(credential_id, by=asker, at=opened.clock.now())
     if as_json:
