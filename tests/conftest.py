@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+import tests.hypothesis_profiles  # noqa: F401 - loads one
 from refreshd.adapters.sql.migrate import migrate
 from refreshd.adapters.sql.postgres import PostgresEngines
 from tests.components.oidc_server import SECRETS, OidcServer
