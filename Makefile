@@ -38,9 +38,11 @@ endef
 
 # $(call programme,NAME,N,MINUTES): a long run of tests/programme/NAME.py, its result appended to docs/reliability.md.
 # It ends after N cases or MINUTES. Without SEED one is drawn; it is printed first, and repeats the same cases.
+# REPLICAS is for those that start several.
 define programme
 	@tests/components/setup
-	@$(DEV)/bin/python -m tests.programme $(1) --n $(or $(N),$(2)) --minutes $(or $(MINUTES),$(3)) $(addprefix --seed ,$(SEED)) --record
+	@$(DEV)/bin/python -m tests.programme $(1) --n $(or $(N),$(2)) --minutes $(or $(MINUTES),$(3)) $(addprefix --seed ,$(SEED)) \
+	  $(addprefix --replicas ,$(REPLICAS)) --record
 endef
 
 .PHONY: help demo test test-browser check states crash simulate fuzz stateful shutdown wire disk replicas primary bench bench-scale mutate lock clean
@@ -88,6 +90,12 @@ wire: $(DEV)/.complete ## reliability: connections cut, stalled and reset at eve
 disk: $(DEV)/.complete ## reliability: a store that is full, slow, locked or damaged
 	$(call programme,disk,1000,60)
 
+replicas: $(DEV)/.complete ## reliability: replicas on one PostgreSQL, killed and frozen, their clocks apart; REPLICAS=5
+	$(call programme,replicas,1000000,60)
+
+primary: $(DEV)/.complete ## reliability: PostgreSQL killed again and again while replicas commit; REPLICAS=3
+	$(call programme,primary,50,30)
+
 bench: $(BENCH)/.complete ## CPU, throughput and latency beside what users would pick instead, into docs/performance.md; ROUNDS=5
 	@tests/components/setup
 	@$(BENCH)/bin/python -m bench speed --rounds $(or $(ROUNDS),5)
@@ -95,11 +103,6 @@ bench: $(BENCH)/.complete ## CPU, throughput and latency beside what users would
 bench-scale: $(BENCH)/.complete ## the same daemon with up to N=1000000 stored credentials, into docs/performance.md
 	@tests/components/setup
 	@$(BENCH)/bin/python -m bench scale --most $(or $(N),1000000)
-replicas: $(DEV)/.complete ## reliability: replicas on one PostgreSQL, killed and frozen, their clocks apart
-	$(call programme,replicas,1000000,60)
-
-primary: $(DEV)/.complete ## reliability: PostgreSQL killed again and again while replicas commit
-	$(call programme,primary,50,30)
 
 states: $(DEV)/.complete ## print the table of transitions into docs/states.md
 	@$(DEV)/bin/python -m tests.unit.domain.states

@@ -24,10 +24,13 @@ def main(arguments: Sequence[str] | None = None, *, programmes: Callable[[str], 
     """0: every promise was kept and every dangerous case happened. 1: not so. The seed is told first, the rest at the end."""
     options = _options(arguments)
     command = f"make {options.name} N={options.n} SEED={options.seed} MINUTES={options.minutes:g}"
-    print(command, flush=True)
     module = programmes(options.name)
+    replicas = _replicas(options.replicas, module)
+    if replicas:
+        command += f" REPLICAS={replicas}"
+    print(command, flush=True)
     run: Callable[[Limits], Report] = module.run
-    limits = Limits(options.n, options.seed, options.minutes * 60, options.first)
+    limits = Limits(options.n, options.seed, options.minutes * 60, options.first, replicas)
     with _ended_by_ctrl_c(limits):
         report = run(limits)
     failures = report.failures()
@@ -47,12 +50,21 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, required=True, help="end after that time with the cases reached")
     parser.add_argument("--seed", type=int, help="repeat the cases of an earlier run; drawn and told when not given")
     parser.add_argument("--first", type=int, default=0, help="the first case of the seed to run, to repeat one alone")
+    parser.add_argument("--replicas", type=int, default=0, help="how many replicas, of a programme that starts several")
     parser.add_argument("--record", action="store_true", help="append the result to docs/reliability.md")
     parser.add_argument("--page", type=Path, default=PAGE, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.seed is None:
         options.seed = random.randrange(10**6)
     return options
+
+
+def _replicas(asked: int, module: ModuleType) -> int:
+    """How many it will start: what was asked for, else its own default; 0 for a programme that knows none."""
+    default: int = getattr(module, "REPLICAS", 0)
+    if asked < 0 or (asked and not default):
+        raise SystemExit(f"{module.__name__.rpartition('.')[2]} cannot have {asked} replicas")
+    return asked or default
 
 
 @contextmanager

@@ -178,6 +178,35 @@ class TestMain:
         main([*self.ARGUMENTS, "--seed", "7"], programmes=lambda _: programme(run))
         assert [f"{COMMAND}\n"] == told
 
+    @pytest.mark.parametrize(("asked", "given"), [((), 3), (("--replicas", "5"), 5)])
+    def test_how_many_replicas_is_told_and_recorded(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], asked: tuple[str, ...], given: int
+    ) -> None:
+        """Also when it is the programme's own number: a figure on two replicas says nothing of five."""
+        page, started = tmp_path / "reliability.md", []
+
+        def run(limits: Limits) -> Report:
+            started.append(limits.replicas)
+            return report()
+
+        module = programme(run)
+        vars(module)["REPLICAS"] = 3
+        main(
+            [*self.ARGUMENTS, "--seed", "7", *asked, "--page", str(page), "--record"],
+            programmes=lambda _: module,
+        )
+        assert [given] == started
+        assert f"`{COMMAND} REPLICAS={given}`" in page.read_text()
+        assert capsys.readouterr().out.startswith(f"{COMMAND} REPLICAS={given}\n")
+
+    @pytest.mark.parametrize(("number", "default"), [("5", 0), ("-1", 3)])
+    def test_replicas_that_cannot_be_had_are_refused(self, number: str, default: int) -> None:
+        """Nothing is recorded of a run that was another than it was asked to be."""
+        module = programme(report())
+        vars(module)["REPLICAS"] = default
+        with pytest.raises(SystemExit, match="replicas"):
+            main([*self.ARGUMENTS, "--replicas", number], programmes=lambda _: module)
+
     def test_without_a_seed_one_is_drawn(self) -> None:
         """So that runs add up to more cases, not to more of the same."""
         seeds: set[int] = set()
