@@ -38,11 +38,11 @@ endef
 
 # $(call programme,NAME,N,MINUTES): a long run of tests/programme/NAME.py, its result appended to docs/reliability.md.
 # It ends after N cases or MINUTES. Without SEED one is drawn; it is printed first, and repeats the same cases.
-# REPLICAS is for those that start several.
+# REPLICAS is for those that start several, CREDENTIALS and DAYS for the worlds of simulate.
 define programme
 	@tests/components/setup
 	@$(DEV)/bin/python -m tests.programme $(1) --n $(or $(N),$(2)) --minutes $(or $(MINUTES),$(3)) $(addprefix --seed ,$(SEED)) \
-	  $(addprefix --replicas ,$(REPLICAS)) --record
+	  $(addprefix --replicas ,$(REPLICAS)) $(addprefix --credentials ,$(CREDENTIALS)) $(addprefix --days ,$(DAYS)) --record
 endef
 
 .PHONY: help demo test test-browser check states crash simulate fuzz stateful shutdown wire disk replicas primary bench bench-scale mutate lock clean
@@ -72,7 +72,7 @@ check: $(DEV)/.complete ## format, lint, types, layers and unit tests, in under 
 crash: $(DEV)/.complete ## reliability: kill -9 at random instants; as for those below: N=1000 SEED=1 MINUTES=30
 	$(call programme,crash,10000,120)
 
-simulate: $(DEV)/.complete ## reliability: days of many credentials on virtual time, with faults of every kind
+simulate: $(DEV)/.complete ## reliability: days of many credentials on virtual time, with faults of every kind; CREDENTIALS=1000 DAYS=60
 	$(call programme,simulate,1000,60)
 
 fuzz: $(DEV)/.complete ## reliability: generated provider answers, read in memory and over a socket

@@ -28,9 +28,19 @@ def main(arguments: Sequence[str] | None = None, *, programmes: Callable[[str], 
     replicas = _replicas(options.replicas, module)
     if replicas:
         command += f" REPLICAS={replicas}"
+    if options.credentials:
+        command += f" CREDENTIALS={options.credentials} DAYS={options.days:g}"
     print(command, flush=True)
     run: Callable[[Limits], Report] = module.run
-    limits = Limits(options.n, options.seed, options.minutes * 60, options.first, replicas)
+    limits = Limits(
+        options.n,
+        options.seed,
+        options.minutes * 60,
+        options.first,
+        replicas=replicas,
+        credentials=options.credentials,
+        days=options.days,
+    )
     with _ended_by_ctrl_c(limits):
         report = run(limits)
     failures = report.failures()
@@ -51,9 +61,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="repeat the cases of an earlier run; drawn and told when not given")
     parser.add_argument("--first", type=int, default=0, help="the first case of the seed to run, to repeat one alone")
     parser.add_argument("--replicas", type=int, default=0, help="how many replicas, of a programme that starts several")
+    parser.add_argument("--credentials", type=int, default=0, help="of each simulated world, with --days")
+    parser.add_argument("--days", type=float, default=0.0, help="that each simulated world lives, with --credentials")
     parser.add_argument("--record", action="store_true", help="append the result to docs/reliability.md")
     parser.add_argument("--page", type=Path, default=PAGE, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    if bool(options.credentials) != bool(options.days) or (options.credentials and options.name != "simulate"):
+        parser.error("--credentials and --days belong together, and to simulate")
     if options.seed is None:
         options.seed = random.randrange(10**6)
     return options

@@ -16,7 +16,8 @@ class Limits:
     """How far a run goes: `n` cases, or as many as `seconds` allow, or until `stop` is set (Ctrl-C).
 
     Case `i` of a seed is always the same. `first`: the case to begin with, so that one failing case runs alone.
-    `replicas`: of a programme that starts several; 0: as many as it has by default.
+    `replicas`: of a programme that starts several; 0: as many as it has by default. `credentials` and `days`: of one that makes
+    worlds; 0: of all sizes.
     """
 
     n: int
@@ -24,6 +25,8 @@ class Limits:
     seconds: float
     first: int = 0
     replicas: int = 0
+    credentials: int = 0
+    days: float = 0.0
     began: float = field(default_factory=time.monotonic, repr=False)
     stop: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
 

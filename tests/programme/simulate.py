@@ -7,7 +7,7 @@ faults end, and a quarter of an hour later whatever lives must be fresh. What is
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from tests.programme.processes import in_processes
@@ -23,6 +23,8 @@ SHAPES = (Scale(credentials=40, days=1.0), Scale(credentials=12, days=3.0), Scal
 LONG = Scale(credentials=16, days=62.0)
 WIDE = Scale(credentials=1000, days=0.6)
 LONG_EVERY, WIDE_EVERY = 40, 50
+ROUGH_FOR = 7.0  # days; longer worlds have milder weather
+DAY = 86400.0
 
 RARE = {
     "refreshes": 300_000,
@@ -85,8 +87,9 @@ class Sum:
 def run(limits: Limits) -> Report:
     total = Sum()
     alone = limits.n < _WORTH_TWO
-    work = partial(simulate, limits.seed)
-    for index, result in _one_by_one(limits) if alone else in_processes(work, limits.first, limits.going):
+    scale = scale_of(limits)
+    work = partial(simulate, limits.seed, scale=scale)
+    for index, result in _one_by_one(limits, scale) if alone else in_processes(work, limits.first, limits.going):
         total.add(limits.seed, index, result)
     counts = {name: total.counts[name] for name in (*RARE, *sorted(total.counts.keys() - RARE.keys()))}
     return Report(
@@ -96,11 +99,19 @@ def run(limits: Limits) -> Report:
         seconds=limits.elapsed,
         counts=counts | {"refreshes a second": int(counts["refreshes"] / max(limits.elapsed, 0.001))},
         violations=total.violations,
-        minima=per_thousand(total.done, RARE),
+        minima=per_thousand(total.done, RARE) if scale is None else _of_large(total.done, scale),
     )
 
 
-def plan(seed: int, index: int) -> Plan:
+def scale_of(limits: Limits) -> Scale | None:
+    """What every world is to be, when that was asked for."""
+    return Scale(credentials=limits.credentials, days=limits.days) if limits.credentials else None
+
+
+def plan(seed: int, index: int, scale: Scale | None = None) -> Plan:
+    """Drawn, or of the given scale: then with every house, and tokens of a day, so that months of thousands end in minutes."""
+    if scale is not None:
+        return Plan(scale, ROUGH if scale.days <= ROUGH_FOR else MILD, [_day_long(house) for house in HOUSES])
     chance = random.Random(f"{seed}/{index}/plan")
     houses = chance.sample(HOUSES, chance.randint(1, MOST_HOUSES))
     if index % LONG_EVERY == LONG_EVERY - 1:
@@ -110,9 +121,9 @@ def plan(seed: int, index: int) -> Plan:
     return Plan(SHAPES[index % len(SHAPES)], ROUGH, houses)
 
 
-def simulate(seed: int, index: int, going: Callable[[], bool] = lambda: True) -> Result:
+def simulate(seed: int, index: int, going: Callable[[], bool] = lambda: True, *, scale: Scale | None = None) -> Result:
     """Live through one world. `going` is asked once a virtual hour; a world that is broken off counts for nothing."""
-    chosen = plan(seed, index)
+    chosen = plan(seed, index, scale)
     with (
         scratch() as directory,
         World(
@@ -130,9 +141,22 @@ def simulate(seed: int, index: int, going: Callable[[], bool] = lambda: True) ->
         return Result(world.watch.counts, tuple(world.watch.violations), world.watch.digest.hexdigest())
 
 
-def _one_by_one(limits: Limits) -> Iterator[tuple[int, Result]]:
+def _day_long(house: House) -> House:
+    return replace(house, rules=replace(house.rules, access_lifetime=DAY))
+
+
+def _of_large(done: int, scale: Scale) -> dict[str, int]:
+    """A large world has a token a day for most of its credentials, and its share of what befalls a daemon in its time."""
+    stormy_days = scale.days if scale.days <= ROUGH_FOR else scale.days / 8
+    often = ("crashes", "doubts recovered", "redis outages", "storms of refusals", "clock steps")
+    return {"refreshes": int(0.8 * scale.credentials * scale.days) * done} | dict.fromkeys(
+        often, int(stormy_days) * done
+    )
+
+
+def _one_by_one(limits: Limits, scale: Scale | None) -> Iterator[tuple[int, Result]]:
     done = 0
     while limits.going(done):
         index = limits.first + done
-        yield index, simulate(limits.seed, index)
+        yield index, simulate(limits.seed, index, scale=scale)
         done += 1

@@ -32,6 +32,7 @@ from tests.programme.virtual_time import Timeline, VirtualLoop
 MEMORY = Path("/dev/shm")
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 PUBLISHED_WITHIN = 2.0
+LOOKED_AT_IN_A_MINUTE = 100
 SEEN_WITHIN = 8.0  # a flush is noticed by a look every five seconds
 ROWS = (
     "SELECT id, client, revision, published_revision, generation, paused, health, removed_at, expires_at, updated_at,"
@@ -95,6 +96,7 @@ class World:
         self.owners: dict[str, ClientName] = {}
         self.calm = False
         self._stood_still_until = 0.0
+        self._look_every = MINUTE * max(1, scale.credentials / LOOKED_AT_IN_A_MINUTE)
 
     def __enter__(self) -> Self:
         return self
@@ -117,7 +119,7 @@ class World:
 
     async def _until(self, end: float) -> None:
         while self.timeline.now < end - 1e-6:
-            await asyncio.sleep(min(MINUTE, end - self.timeline.now))
+            await asyncio.sleep(min(self._look_every, end - self.timeline.now))
             self.inspect()
 
     def pass_until(self, met: Callable[[], bool], *, most: float) -> bool:
@@ -324,7 +326,7 @@ class World:
     # Looks
 
     def inspect(self) -> None:
-        """The dear invariants, once a virtual minute."""
+        """The dear invariants, once a virtual minute; of a thousand credentials every ten minutes."""
         self._log_in_again()
         rows = self.machine.view.execute(ROWS).fetchall()
         self._look_for_dead_tokens()

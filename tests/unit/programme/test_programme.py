@@ -207,6 +207,29 @@ class TestMain:
         with pytest.raises(SystemExit, match="replicas"):
             main([*self.ARGUMENTS, "--replicas", number], programmes=lambda _: module)
 
+    def test_the_size_of_a_world_is_given_and_told(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """A thousand credentials for two months is another run than forty for a day."""
+        sizes = []
+
+        def run(limits: Limits) -> Report:
+            sizes.append((limits.credentials, limits.days))
+            return report()
+
+        main(
+            ["simulate", *self.ARGUMENTS[1:], "--credentials", "1000", "--days", "2.5"],
+            programmes=lambda _: programme(run),
+        )
+        assert [(1000, 2.5)] == sizes
+        assert "CREDENTIALS=1000 DAYS=2.5\n" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("name", "size"), [("simulate", ("--days", "2")), ("fuzz", ("--credentials", "3", "--days", "2"))]
+    )
+    def test_half_a_size_or_one_that_nothing_has_is_refused(self, name: str, size: tuple[str, ...]) -> None:
+        """As for replicas."""
+        with pytest.raises(SystemExit):
+            main([name, *self.ARGUMENTS[1:], *size], programmes=lambda _: programme(report()))
+
     def test_without_a_seed_one_is_drawn(self) -> None:
         """So that runs add up to more cases, not to more of the same."""
         seeds: set[int] = set()
