@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,11 @@ def bed(postgres_server: PostgresServer, migrated_database: str, tmp_path: Path)
     """Credentials of generation 1 with nothing due for most of an hour."""
     with PostgresBed(tmp_path, url=postgres_server.database(like=migrated_database)) as made:
         now = datetime.now(UTC)
-        living = {"access_token": Secret("at"), "issued_at": now, "expires_at": now + timedelta(hours=1)}
+        living: dict[str, Any] = {
+            "access_token": Secret("at"),
+            "issued_at": now,
+            "expires_at": now + timedelta(hours=1),
+        }
         made.add(*(grant(f"c{number}", **living) for number in range(CREDENTIALS)), now=now)
         yield made
 
