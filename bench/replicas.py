@@ -72,7 +72,7 @@ def report(runs: Sequence[Run], command: str, *, load: str) -> str:
     one, several = (median(run.rate for run in runs if run.replicas == count) for count in (1, many))
     about = (
         "Replicas, provider, PostgreSQL (fsync on) and Redis share the machine. Every credential is due at once; the rate is that "
-        "from the first claim to the last answer. Where the cores in use come near to those that there are, the machine is the limit."
+        "from the first claim to the last answer. Where all cores are in use, the machine is the limit."
     )
     head = ("replicas", "refreshes/s", "ms CPU a refresh, replicas", "ms CPU a refresh, provider", "cores in use")
     figures = [
