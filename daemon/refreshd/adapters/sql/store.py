@@ -242,7 +242,10 @@ class SqlStore:
         return await self._reader.run(lambda connection: requests.standings(connection, ids))
 
     async def take_request(self, request: RefreshRequest, *, limits: RequestLimits, now: datetime) -> bool:
-        return await self._writer.run(lambda connection: requests.take(connection, request, limits, now))
+        def work(connection: Connection) -> bool:
+            return requests.take(connection, request, limits, lambda: self._time(connection, now))
+
+        return await self._writer.run(work)
 
     async def figures(self, *, now: datetime) -> Figures:
         return await self._counter.run(lambda connection: count(connection, now))
@@ -274,6 +277,11 @@ class SqlStore:
             return now
         self._failover.check(found)
         return found.at
+
+    def _time(self, connection: Connection, now: datetime) -> datetime:
+        """The database's, if several look at it."""
+        found = self._engines.time(connection) if self._failover else None
+        return now if found is None else found.at
 
     async def _snapshots(self, query: Any) -> Sequence[Snapshot]:
         def work(connection: Connection) -> Sequence[Snapshot]:
