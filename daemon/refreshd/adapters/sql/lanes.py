@@ -32,7 +32,7 @@ def due_lanes(
 ) -> Mapping[ClientName, frozenset[Lane]]:
     """The lanes of each client in which something is due; clients of whom nothing is due are left out."""
     names = list(clients)
-    if connection.execute(statements.FIRST_DUE, {"clients": names, "now": now}).first() is None:
+    if len(names) > 1 and connection.execute(statements.FIRST_DUE, {"clients": names, "now": now}).first() is None:
         return {}
     found: dict[ClientName, frozenset[Lane]] = {}
     for client in names:

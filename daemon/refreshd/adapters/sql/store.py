@@ -78,6 +78,9 @@ class SqlStore:
             self._writer, codec, reached=reached, spooling=spooling, leave_sign=not engines.shared
         )
         self._fresh: dict[CredentialId, None] = {}
+        self._more = (
+            False  # the last claim left work: the next one need not look first whether it is worth a transaction
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -127,17 +130,19 @@ class SqlStore:
         able = {client: room for client, room in capacity.items() if room.count > 0}
         if not able or total <= 0:
             return Claims(attempts=())
-        due = await self._reader.run(lambda connection: due_lanes(connection, able, now))
-        if not due:
+        due = {} if self._more else await self._reader.run(lambda connection: due_lanes(connection, able, now))
+        if not due and not self._more:
             return Claims(attempts=())
         self._reached(Step.CLAIM_BEGUN)
 
         def claim(connection: Connection) -> Claims:
+            lanes = due or due_lanes(connection, able, now)
             return self._claimer.claim(
-                connection, now=self._lease_time(connection, now), capacity=able, due=due, total=total, spared=holding
+                connection, now=self._lease_time(connection, now), capacity=able, due=lanes, total=total, spared=holding
             )
 
         claims = await self._writer.run(claim)
+        self._more = bool(claims.more)
         self._reached(Step.CLAIMED)
         return claims
 
@@ -198,7 +203,7 @@ class SqlStore:
 
     async def unpublished(self, *, limit: int) -> Sequence[Snapshot]:
         """Among several daemons each shows what it committed itself, and what others have left lying for `OTHERS`."""
-        pending = select(credential).where(PENDING).order_by(c.updated_at.desc()).limit(limit)
+        pending = select(*statements.SHOWN).where(PENDING).order_by(c.updated_at.desc()).limit(limit)
         if not self._engines.shared:
             return await self._snapshots(pending)
         ours = list(islice(self._fresh, limit))
@@ -210,7 +215,7 @@ class SqlStore:
         return found
 
     async def page(self, *, after: CredentialId | None, limit: int) -> Sequence[Snapshot]:
-        query = select(credential).order_by(c.id).limit(limit)
+        query = select(*statements.SHOWN).order_by(c.id).limit(limit)
         return await self._snapshots(query.where(c.id > after) if after is not None else query)
 
     async def mark_published(self, snapshots: Sequence[Snapshot]) -> None:
