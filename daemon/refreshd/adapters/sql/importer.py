@@ -132,8 +132,10 @@ class Importer:
                     return rows
         raise StoreRefused("the store changes too fast under this import; run it again, it skips what is stored")
 
-    def take_over(self, connection: Connection, grant: Grant, *, now: datetime) -> FamilyId | TokenOwned:
-        """Store a login that was made just now, whatever stands under its id.
+    def take_over(
+        self, connection: Connection, grant: Grant, *, now: datetime, family: FamilyId | None = None
+    ) -> FamilyId | TokenOwned:
+        """Store a login that was made just now, whatever stands under its id. `family`: the one that it began.
 
         A provider that hands out the same refresh token again has still made a new login: flags go, the generation goes on.
         """
@@ -142,6 +144,7 @@ class Importer:
         known = self._known(connection, [grant])
         existing = known.counters.get(grant.id)
         row = self._row(grant, existing, frozenset(connection.scalars(select(client_fact.c.client)).all()), now)
+        row["family"] = family or row["family"]
         digest = self._digest(grant)
         new = digest is not None and digest not in known.owners
         prints = [{"digest": digest, "credential_id": grant.id, "seen_at": now}] if new else []
