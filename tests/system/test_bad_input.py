@@ -27,8 +27,7 @@ GOOD = {"refresh_token": "rt-good-0123456789", "scope": "offline read"}
         ("[1]", (), "entry 1: expected a JSON object"),
         ("", (), "the file is empty"),
         (
-            '{"id":"a","client":"basic","refresh_token":"r1"}\n'
-            '{"id":"b","client":"basic","refresh_token":"r2","scope":"a\\u0000b"}',
+            '{"id":"a","client":"basic","refresh_token":"1"}\n{"id":"b","client":"basic","refresh_token":"2","scope":"\\u0000"}',
             (),
             "line 2: scope holds a control character",
         ),
