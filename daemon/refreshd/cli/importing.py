@@ -65,6 +65,13 @@ def import_(
         print_json({"added": done.added, "replaced": done.replaced, "unchanged": done.unchanged})
     else:
         typer.echo(f"{done.added} added, {done.replaced} replaced, {done.unchanged} unchanged")
+    if done.paused:
+        more = f" and {done.paused - len(done.paused_ids)} more" if done.paused > len(done.paused_ids) else ""
+        typer.echo(
+            f"{done.paused} of them stay paused, so nothing is published: {', '.join(done.paused_ids)}{more}; "
+            "to take them up again: refreshd resume ID, or --client NAME",
+            err=True,
+        )
     if grants.of_other_types:
         typer.echo(
             f"{grants.of_other_types} access tokens were not taken, as their token_type is not bearer; the refresh tokens were, "
