@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from refreshd.cli.output import print_facts, print_json, print_table
-from refreshd.cli.session import Failed, Usage, demand, load_settings, selection, store_of, view_of
+from refreshd.cli.session import Failed, Usage, demand, demand_client, load_settings, selection, store_of, view_of
 from refreshd.domain.client import GrantType
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def list_(
         raise Usage(f"--status {status!r} is not one of {', '.join(STATUSES)}")
     settings = load_settings(context).settings
     with store_of(settings) as opened:
+        if client is not None:
+            demand_client(settings, opened.inventory, client)
         views = _pages(opened.inventory, client, status)
         if as_json:
             for view in views:
@@ -131,6 +133,8 @@ def adopt(
     chosen = None if every else selection(credential_id, client)
     settings = load_settings(context).settings
     with store_of(settings) as opened:
+        if chosen is not None:
+            demand(settings, opened.inventory, chosen)
         adopted = opened.inventory.adopt(chosen, now=opened.clock.now())
         if every:
             opened.inventory.adopt_keys(now=opened.clock.now())
@@ -148,7 +152,7 @@ def _switch(context: typer.Context, credential_id: str | None, client: str | Non
     settings = load_settings(context).settings
     with store_of(settings) as opened:
         inventory = opened.inventory
-        demand(inventory, chosen)
+        demand(settings, inventory, chosen)
         act = {"pause": inventory.pause, "resume": inventory.resume}[verb]
         if verb == "resume" and client is not None and inventory.end_storm(client, now=opened.clock.now()):
             typer.echo(
