@@ -20,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (first_config, setup, checking, run, demo, login, importing, credentials, removing, tokens, keys):
+for module in (first_config, checking, run, demo, login, importing, credentials, removing, tokens, setup, keys):
     module.register(app)
 
 

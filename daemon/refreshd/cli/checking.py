@@ -21,7 +21,7 @@ PLACEHOLDERS = ("REPLACE-ME", "YOUR-CLIENT-ID")  # of our examples
 
 
 def register(app: typer.Typer) -> None:
-    app.command("check")(check)
+    app.command("check", short_help="Say whether configuration, store and Redis are fit.")(check)
 
 
 def check(

@@ -23,12 +23,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
-    app.command("list")(list_)
-    app.command("show")(show)
-    app.command("history")(history)
-    app.command("pause")(pause)
-    app.command("resume")(resume)
-    app.command("adopt")(adopt)
+    app.command("list", short_help="Show what is stored and its state.")(list_)
+    app.command("show", short_help="Show everything about one credential but its tokens.")(show)
+    app.command("history", short_help="Show every attempt of the last 90 days.")(history)
+    app.command("pause", short_help="Stop refreshing; take the token out of Redis.")(pause)
+    app.command("resume", short_help="Take up again what was paused.")(resume)
+    app.command("adopt", short_help="End a hold, with the refresh token that is stored.")(adopt)
 
 
 def list_(

@@ -34,7 +34,7 @@ _PUBLIC = "# a public client (PKCE): no secret"
 
 
 def register(app: typer.Typer) -> None:
-    app.command("init")(init)
+    app.command("init", short_help="Write a first configuration and a key ring.")(init)
 
 
 def init(

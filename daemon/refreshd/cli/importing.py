@@ -25,7 +25,7 @@ PROGRESS_FROM = 2000
 
 
 def register(app: typer.Typer) -> None:
-    app.command("import")(import_)
+    app.command("import", short_help="Store token responses that a login returned.")(import_)
 
 
 def import_(

@@ -18,7 +18,7 @@ LOOK_EVERY = 0.1
 
 
 def register(app: typer.Typer) -> None:
-    app.command("remove")(remove)
+    app.command("remove", short_help="Erase credentials with all their tokens.")(remove)
 
 
 def remove(

@@ -9,9 +9,9 @@ from refreshd.cli.session import load_settings
 
 
 def register(app: typer.Typer) -> None:
-    app.command("migrate")(migrate)
-    group = typer.Typer(help="The configuration.", no_args_is_help=True, rich_markup_mode=None)
-    group.command("print")(print_)
+    app.command("migrate", short_help="Bring the store's schema up to date.")(migrate)
+    group = typer.Typer(help="Look at the configuration.", no_args_is_help=True, rich_markup_mode=None)
+    group.command("print", short_help="The effective configuration, secrets redacted.")(print_)
     app.add_typer(group, name="config")
 
 

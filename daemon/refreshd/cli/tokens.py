@@ -24,8 +24,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
-    app.command("token")(token)
-    app.command("refresh")(refresh)
+    app.command("token", short_help="Print the current access token, for scripts.")(token)
+    app.command("refresh", short_help="Have one credential refreshed now.")(refresh)
 
 
 def token(
