@@ -27,6 +27,16 @@ GOOD = {"refresh_token": "rt-good-0123456789", "scope": "offline read"}
         ("[1]", (), "entry 1: expected a JSON object"),
         ("", (), "the file is empty"),
         (
+            '{"id":"a","client":"basic","refresh_token":"1"}\n{"id":"b","client":"basic","refresh_token":"2","scope":"\\u0000"}',
+            (),
+            "line 2: scope holds a control character",
+        ),
+        (
+            json.dumps({**GOOD, "access_token": "abc\r\nX-Evil: 1", "expires_at": 4102444800}),
+            ("--id", "a", "--client", "basic"),
+            "access_token holds a control character",
+        ),
+        (
             '{"id":"a","client":"basic","refresh_token":"r1"}\n{"id":"a","client":"basic","refresh_token":"r2"}',
             (),
             "the same id stands in entry 1",

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from refreshd import __version__
-from refreshd.cli import checking, credentials, demo, importing, keys, login, removing, run, setup, tokens
+from refreshd.cli import checking, credentials, demo, first_config, importing, keys, login, removing, run, setup, tokens
 from refreshd.cli.session import Usage
 from refreshd.domain.refusal import Refusal
 
@@ -20,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (setup, checking, run, demo, login, importing, credentials, removing, tokens, keys):
+for module in (first_config, checking, run, demo, login, importing, credentials, removing, tokens, setup, keys):
     module.register(app)
 
 

@@ -8,6 +8,7 @@ import typer
 
 from refreshd.cli.output import print_json, print_table
 from refreshd.cli.session import Failed, load_settings, store_of
+from refreshd.domain.secret import Secret
 
 if TYPE_CHECKING:
     from refreshd.adapters.sql.inventory import Inventory
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
     from refreshd.wiring.redis import RedisReport
     from refreshd.wiring.store import OpenStore
 
+PLACEHOLDERS = ("REPLACE-ME", "YOUR-CLIENT-ID")  # of our examples
+
 
 def register(app: typer.Typer) -> None:
-    app.command("check")(check)
+    app.command("check", short_help="Say whether configuration, store and Redis are fit.")(check)
 
 
 def check(
@@ -36,22 +39,10 @@ def check(
     """
     loaded = load_settings(context)
     settings = loaded.settings
-    notes = [*loaded.warnings, *_notices(settings)]
-    faults = []
-    with store_of(settings, create=True) as opened:
-        stored = opened.inventory.clients()
-        store_id = opened.identity.store_id
-        notes += _workload(settings, stored)
-        notes += _storms(opened.inventory)
-        notes += _unread(settings, opened)
-        faults += [
-            f"{number} credentials belong to client {name!r}, which is not configured: they are not refreshed"
-            for name, number in stored.items()
-            if name not in settings.clients
-        ]
-    redis = _redis(settings, store_id)
-    notes += redis.notes
-    faults += redis.faults
+    store = _store(settings)
+    redis = _redis(settings, store.id)
+    notes = [*loaded.warnings, *_notices(settings), *store.notes, *redis.notes]
+    faults = [*_unfilled(settings), *store.faults, *redis.faults]
     findings = _live(settings) if live else []
     unfit = [one for one in findings if one.is_fault]
     if as_json:
@@ -64,7 +55,7 @@ def check(
     else:
         typer.echo(f"configuration: {loaded.path or 'defaults (no file found)'}")
         typer.echo(f"clients: {', '.join(sorted(settings.clients)) or 'none'}")
-        typer.echo(f"store: {sum(stored.values())} credentials")
+        typer.echo(f"store: {'none yet' if store.id is None else f'{store.credentials} credentials'}")
         for note in notes:
             typer.echo(f"note: {note}")
         if findings:
@@ -78,6 +69,55 @@ def check(
         raise Failed("; ".join(faults))
     if not as_json:
         typer.echo("ok")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Store:
+    """What was found in it. `id` None: there is none yet."""
+
+    id: str | None = None
+    credentials: int = 0
+    notes: Sequence[str] = ()
+    faults: Sequence[str] = ()
+
+
+def _store(settings: "Settings") -> _Store:
+    """Looks, and makes none: `run` does, as the user that it runs as."""
+    from refreshd.adapters.sql.engine import StoreMissing  # noqa: PLC0415
+
+    try:
+        with store_of(settings) as opened:
+            stored = opened.inventory.clients()
+            return _Store(
+                id=opened.identity.store_id,
+                credentials=sum(stored.values()),
+                notes=[
+                    *_workload(settings, stored),
+                    *_storms(opened.inventory),
+                    *_unread(settings, opened),
+                ],
+                faults=[
+                    f"{number} credentials belong to client {name!r}, which is not configured: they are not refreshed"
+                    for name, number in stored.items()
+                    if name not in settings.clients
+                ],
+            )
+    except StoreMissing as exc:
+        return _Store(notes=[str(exc), *_unread(settings, None)])
+
+
+def _unfilled(settings: "Settings") -> list[str]:
+    """What loads, and cannot work."""
+    if not settings.clients:
+        return [
+            "no client is configured, so nothing can be refreshed; add [clients.NAME], or let `refreshd init` begin"
+        ]
+    return [
+        f"clients.{name}.{key} is still a placeholder; write what the provider gave to your registration"
+        for name, client in settings.clients.items()
+        for key, value in (("client_id", client.client_id), ("client_secret", client.client_secret))
+        if (value.reveal() if isinstance(value, Secret) else value) in PLACEHOLDERS
+    ]
 
 
 def _live(settings: "Settings") -> Sequence["Finding"]:
@@ -102,7 +142,7 @@ def _workload(settings: "Settings", stored: dict[str, int]) -> list[str]:
     ]
 
 
-def _unread(settings: "Settings", opened: "OpenStore") -> list[str]:
+def _unread(settings: "Settings", opened: "OpenStore | None") -> list[str]:
     from refreshd.wiring.discovery import resolve_offline  # noqa: PLC0415
 
     known = {name: resolve_offline(settings, opened, name).endpoints for name in settings.clients}
@@ -113,7 +153,7 @@ def _unread(settings: "Settings", opened: "OpenStore") -> list[str]:
     ]
 
 
-def _redis(settings: "Settings", store_id: str) -> "RedisReport":
+def _redis(settings: "Settings", store_id: str | None) -> "RedisReport":
     import asyncio  # noqa: PLC0415
 
     from refreshd.wiring.redis import check_redis  # noqa: PLC0415

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from refreshd.cli.output import print_facts, print_json, print_table
-from refreshd.cli.session import Failed, Usage, demand, load_settings, selection, store_of, view_of
+from refreshd.cli.session import Failed, Usage, demand, demand_client, load_settings, selection, store_of, view_of
 from refreshd.domain.client import GrantType
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
-    app.command("list")(list_)
-    app.command("show")(show)
-    app.command("history")(history)
-    app.command("pause")(pause)
-    app.command("resume")(resume)
-    app.command("adopt")(adopt)
+    app.command("list", short_help="Show what is stored and its state.")(list_)
+    app.command("show", short_help="Show everything about one credential but its tokens.")(show)
+    app.command("history", short_help="Show every attempt of the last 90 days.")(history)
+    app.command("pause", short_help="Stop refreshing; take the token out of Redis.")(pause)
+    app.command("resume", short_help="Take up again what was paused.")(resume)
+    app.command("adopt", short_help="End a hold, with the refresh token that is stored.")(adopt)
 
 
 def list_(
@@ -42,6 +42,8 @@ def list_(
         raise Usage(f"--status {status!r} is not one of {', '.join(STATUSES)}")
     settings = load_settings(context).settings
     with store_of(settings) as opened:
+        if client is not None:
+            demand_client(settings, opened.inventory, client)
         views = _pages(opened.inventory, client, status)
         if as_json:
             for view in views:
@@ -131,6 +133,8 @@ def adopt(
     chosen = None if every else selection(credential_id, client)
     settings = load_settings(context).settings
     with store_of(settings) as opened:
+        if chosen is not None:
+            demand(settings, opened.inventory, chosen)
         adopted = opened.inventory.adopt(chosen, now=opened.clock.now())
         if every:
             opened.inventory.adopt_keys(now=opened.clock.now())
@@ -148,7 +152,7 @@ def _switch(context: typer.Context, credential_id: str | None, client: str | Non
     settings = load_settings(context).settings
     with store_of(settings) as opened:
         inventory = opened.inventory
-        demand(inventory, chosen)
+        demand(settings, inventory, chosen)
         act = {"pause": inventory.pause, "resume": inventory.resume}[verb]
         if verb == "resume" and client is not None and inventory.end_storm(client, now=opened.clock.now()):
             typer.echo(

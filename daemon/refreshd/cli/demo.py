@@ -8,7 +8,7 @@ from refreshd.cli.session import Usage, seconds
 
 
 def register(app: typer.Typer) -> None:
-    app.command("demo")(demo)
+    app.command("demo", short_help="Watch tokens being refreshed, with nothing to set up.")(demo)
 
 
 def demo(

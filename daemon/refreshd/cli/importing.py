@@ -25,7 +25,7 @@ PROGRESS_FROM = 2000
 
 
 def register(app: typer.Typer) -> None:
-    app.command("import")(import_)
+    app.command("import", short_help="Store token responses that a login returned.")(import_)
 
 
 def import_(
@@ -65,6 +65,19 @@ def import_(
         print_json({"added": done.added, "replaced": done.replaced, "unchanged": done.unchanged})
     else:
         typer.echo(f"{done.added} added, {done.replaced} replaced, {done.unchanged} unchanged")
+    if done.paused:
+        more = f" and {done.paused - len(done.paused_ids)} more" if done.paused > len(done.paused_ids) else ""
+        typer.echo(
+            f"{done.paused} of them stay paused, so nothing is published: {', '.join(done.paused_ids)}{more}; "
+            "to take them up again: refreshd resume ID, or --client NAME",
+            err=True,
+        )
+    if grants.of_other_types:
+        typer.echo(
+            f"{grants.of_other_types} access tokens were not taken, as their token_type is not bearer; the refresh tokens were, "
+            "and the daemon fetches new ones",
+            err=True,
+        )
     if grants.have_logins:
         typer.echo("a refresh token has one owner: stop whatever refreshed it before", err=True)
 
@@ -82,7 +95,8 @@ class _Options:
 class Grants:
     """The grants of a source, read anew each time, so that a million of them need not be held.
 
-    What the first reading found stays: `positions` of the grants in the source, the first `faults` and how many are `faulty`.
+    What the first reading found stays: `positions` of the grants in the source, the first `faults` and how many are `faulty`,
+    how many have access tokens `of_other_types` than can be published.
     """
 
     def __init__(self, source: Source, settings: "Settings", options: _Options) -> None:
@@ -94,6 +108,7 @@ class Grants:
         self.faults: list[tuple[int, str]] = []
         self.faulty = 0
         self.have_logins = False
+        self.of_other_types = 0
 
     def __iter__(self) -> Iterator[Grant]:
         first, self._read = not self._read, True
@@ -108,6 +123,7 @@ class Grants:
             if first:
                 self.positions.append(entry.position)
                 self.have_logins = self.have_logins or grant.refresh_token is not None
+                self.of_other_types += _has_token(entry) and grant.access_token is None
             yield grant
 
     def _note(self, position: int, fault: str) -> None:
@@ -137,6 +153,10 @@ class Grants:
             names = ", ".join(sorted(self._settings.clients)) or "none"
             raise GrantRefused(f"no client {grant.client!r} is configured (there are: {names})")
         return grant
+
+
+def _has_token(entry: Entry) -> bool:
+    return entry.fields is not None and bool(entry.fields.get("access_token"))
 
 
 def _refuse(faults: list[tuple[int, str]], *, of: int, what: str) -> None:

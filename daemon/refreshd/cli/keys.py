@@ -11,11 +11,13 @@ from refreshd.cli.session import Failed, load_settings
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="The encryption key ring.", no_args_is_help=True, rich_markup_mode=None)
-    group.command("new")(new)
-    group.command("list")(rotating.list_)
-    group.command("rotate")(rotating.rotate)
-    group.command("prune")(rotating.prune)
+    group = typer.Typer(
+        help="Make, change and look at the encryption key ring.", no_args_is_help=True, rich_markup_mode=None
+    )
+    group.command("new", short_help="Make a key ring with one new key.")(new)
+    group.command("list", short_help="Show the keys and how many rows need each.")(rotating.list_)
+    group.command("rotate", short_help="Seal everything with a new key.")(rotating.rotate)
+    group.command("prune", short_help="Move keys that no row needs out of the ring.")(rotating.prune)
     app.add_typer(group, name="keys")
 
 

@@ -28,7 +28,7 @@ _STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def register(app: typer.Typer) -> None:
-    app.command("login")(login)
+    app.command("login", short_help="Log a person in, or in again, through the browser.")(login)
 
 
 def login(

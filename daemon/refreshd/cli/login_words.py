@@ -12,11 +12,14 @@ from refreshd.domain.login import (
     NotReady,
     OtherAccount,
     Silence,
+    Superseded,
     TokenOwned,
 )
 from refreshd.domain.outcome import Deferred, Misconfigured, Rejected, Uncertain
 
-Failure = OtherAccount | NoRefreshToken | CodeNotRedeemed | TokenOwned | Declined | MixedUp | NoAnswer | NotReady
+Failure = (
+    OtherAccount | NoRefreshToken | CodeNotRedeemed | TokenOwned | Superseded | Declined | MixedUp | NoAnswer | NotReady
+)
 
 _IGNORED = {
     Strange.STATE_MISSING: "a callback without a state was refused: it belongs to no login of ours",
@@ -92,7 +95,9 @@ def failure(result: Failure, *, command: str, redirect_uri: str, patience: str) 
             return _after_exchange(result, command)
 
 
-def _after_exchange(result: OtherAccount | NoRefreshToken | CodeNotRedeemed | TokenOwned, command: str) -> str:
+def _after_exchange(
+    result: OtherAccount | NoRefreshToken | CodeNotRedeemed | TokenOwned | Superseded, command: str
+) -> str:
     match result:
         case OtherAccount():
             return (
@@ -112,6 +117,11 @@ def _after_exchange(result: OtherAccount | NoRefreshToken | CodeNotRedeemed | To
             return (
                 f"the provider handed out a refresh token that belongs to {result.owner} already; a refresh token has one "
                 f"owner, so nothing was stored. Use {result.owner}, or log in as another person: {command}"
+            )
+        case Superseded():
+            return (
+                f"another command replaced, refused or removed the login of {result.id} while this one was being checked, so "
+                f"this one was not stored. See what stands there: refreshd show {result.id}. To log in all the same: {command}"
             )
         case CodeNotRedeemed():
             return _not_redeemed(result, command)
@@ -161,6 +171,8 @@ def notes(result: LoggedIn) -> list[str]:
         found.append(
             "an earlier login was interrupted after its tokens were stored; it was finished now, nobody has to log in"
         )
+    if result.elsewhere:
+        found.append("another `refreshd login` of this id had stored this login already; it was left as it is")
     if result.unknown is not None:
         found.append(f"whose account this is could not be found out: {result.unknown}")
     if result.missing:

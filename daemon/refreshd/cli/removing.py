@@ -18,7 +18,7 @@ LOOK_EVERY = 0.1
 
 
 def register(app: typer.Typer) -> None:
-    app.command("remove")(remove)
+    app.command("remove", short_help="Erase credentials with all their tokens.")(remove)
 
 
 def remove(
@@ -38,7 +38,7 @@ def remove(
     settings = load_settings(context).settings
     with store_of(settings) as opened:
         inventory = opened.inventory
-        demand(inventory, chosen)
+        demand(settings, inventory, chosen)
         if not revoke:
             typer.echo(f"{inventory.remove(chosen, now=opened.clock.now())} removed")
             return

@@ -20,8 +20,8 @@ _STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def register(app: typer.Typer) -> None:
-    app.command("run")(run)
-    app.command("healthcheck")(healthcheck)
+    app.command("run", short_help="Run the daemon in the foreground.")(run)
+    app.command("healthcheck", short_help="Exit 0 when the local daemon is live.")(healthcheck)
 
 
 def run(context: typer.Context) -> None:

@@ -52,14 +52,24 @@ def selection(credential_id: str | None, client: str | None) -> "Selection":
     return Selection(id=credential_id, client=client)
 
 
-def demand(inventory: "Inventory", chosen: "Selection") -> None:
+def demand(settings: "Settings", inventory: "Inventory", chosen: "Selection") -> None:
     """Raises `Failed` when there is nothing of that."""
-    if not inventory.exists(chosen):
-        raise Failed(
-            f"there is no credential {chosen.id!r}; `refreshd list` shows all"
-            if chosen.id is not None
-            else f"client {chosen.client!r} has no credentials"
-        )
+    if inventory.exists(chosen):
+        return
+    if chosen.id is not None:
+        raise Failed(f"there is no credential {chosen.id!r}; `refreshd list` shows all")
+    demand_client(settings, inventory, chosen.client or "")
+    raise Failed(f"client {chosen.client!r} has no credentials")
+
+
+def demand_client(settings: "Settings", inventory: "Inventory", client: str) -> None:
+    """Raises `Failed` when no such client is configured, and no credential is left of one."""
+    from refreshd.adapters.sql.inventory import Selection  # noqa: PLC0415
+
+    if client in settings.clients or inventory.exists(Selection(client=client)):
+        return
+    names = ", ".join(sorted({*settings.clients, *inventory.clients()})) or "none"
+    raise Failed(f"there is no client {client!r}, neither configured nor in the store (there are: {names})")
 
 
 def view_of(inventory: "Inventory", credential_id: str) -> "View":

@@ -24,8 +24,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
-    app.command("token")(token)
-    app.command("refresh")(refresh)
+    app.command("token", short_help="Print the current access token, for scripts.")(token)
+    app.command("refresh", short_help="Have one credential refreshed now.")(refresh)
 
 
 def token(
@@ -45,6 +45,7 @@ def token(
             raise Failed(f"{credential_id} is {view.status}{_because(view)}: it has no current access token")
         found = _usable(opened, credential_id, least)
         if found is None:
+            _refuse_in_vain(opened, credential_id, least)
             found = _wait_for_token(opened, settings, credential_id, least, patience)
         from refreshd.adapters.audit_log import AuditLog  # noqa: PLC0415
         from refreshd.wiring.store import state_directory  # noqa: PLC0415
@@ -91,7 +92,9 @@ def _wait_for_token(
     opened: "OpenStore", settings: "Settings", credential_id: str, least: timedelta, patience: float
 ) -> "AccessToken":
     if not daemon_runs(settings):
-        raise Failed(f"{credential_id} has no access token with {least} left, and no daemon runs to fetch one")
+        raise Failed(
+            f"{credential_id} has no access token with {_written(least)} left, and no daemon runs to fetch one"
+        )
     opened.inventory.mark_due(credential_id, now=opened.clock.now())
     until = time.monotonic() + patience
     while time.monotonic() < until:
@@ -99,9 +102,10 @@ def _wait_for_token(
         found = _usable(opened, credential_id, least)
         if found is not None:
             return found
+        _refuse_in_vain(opened, credential_id, least)
     view = view_of(opened.inventory, credential_id)
     last = f"; the last attempt came to {view.last_outcome} ({view.last_code})" if view.last_outcome else ""
-    raise Failed(f"no access token of {credential_id} with {least} left within {patience:g} s{last}")
+    raise Failed(f"no access token of {credential_id} with {_written(least)} left within {patience:g} s{last}")
 
 
 def _wait_for_outcome(inventory: "Inventory", before: "View", patience: float) -> "View":
@@ -120,6 +124,24 @@ def _usable(opened: "OpenStore", credential_id: str, least: timedelta) -> "Acces
         return None
     left: timedelta = found.expires_at - opened.clock.now()
     return found if left >= least and left > timedelta(0) else None
+
+
+def _refuse_in_vain(opened: "OpenStore", credential_id: str, least: timedelta) -> None:
+    """A new token would live no longer than this one did, and a refresh for it would be spent in vain. Raises `Failed`."""
+    found = opened.inventory.access_token(credential_id)
+    if found is None or found.expires_at is None or found.expires_at - found.issued_at > least:
+        return
+    life = _written(timedelta(seconds=round((found.expires_at - found.issued_at).total_seconds())))
+    raise Failed(
+        f"the access tokens of {credential_id} live {life} from the moment they are issued, so none has {_written(least)} "
+        "left; ask for less with --min-valid"
+    )
+
+
+def _written(length: timedelta) -> str:
+    from refreshd.config.durations import format_duration  # noqa: PLC0415
+
+    return format_duration(length)
 
 
 def _because(view: "View") -> str:

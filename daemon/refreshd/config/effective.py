@@ -82,14 +82,15 @@ def _lines(table: Mapping[str, object], path: str) -> Iterator[str]:
     if path and plain:
         yield f"\n[{path}]"
     for key, value in plain.items():
-        yield f"# {key} is not set" if value is None else f"{key} = {_literal(value)}"
+        yield f"# {key} is not set" if value is None else f"{key} = {toml_value(value)}"
     for key, value in inner.items():
         yield from _lines(value, f"{path}.{key}" if path else key)
 
 
-def _literal(value: object) -> str:
+def toml_value(value: object) -> str:
+    """One value in TOML's notation, whatever characters it holds."""
     if isinstance(value, list):
-        return f"[{', '.join(map(_literal, value))}]"
+        return f"[{', '.join(map(toml_value, value))}]"
     if isinstance(value, bool | int | float):
         return json.dumps(value)
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")

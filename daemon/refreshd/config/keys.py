@@ -9,7 +9,7 @@ from refreshd.config.faults import Fault, fault_at, hidden_fault_at, join
 from refreshd.config.settings import CLIENT_KEYS, SECTIONS, TOP_KEYS
 from refreshd.config.untyped import Raw, Untyped
 
-_CLIENT_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+CLIENT_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _KEYS = {section: frozenset(model.model_fields) for section, model in SECTIONS.items()}
 _TABLE_WANTED = "must be a table"
 
@@ -43,7 +43,7 @@ def _clients(raw: Raw, faults: list[Fault]) -> Raw:
     clean: Raw = {}
     for name, client in raw.items():
         path = join("clients", name)
-        if not _CLIENT_NAME.fullmatch(name):
+        if not CLIENT_NAME.fullmatch(name):
             wanted = "a client's name is a lower-case letter, then up to 31 lower-case letters, digits and underscores"
             faults.append(Fault(path=path, message=wanted))
         if not isinstance(client, dict):

@@ -1,14 +1,15 @@
 """What a login callback returned (RFC 6749 §5.1), as it is handed to `import`: read strictly, faults in words."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from refreshd.domain.credential import CREDENTIAL_ID, ClientName, CredentialId
 from refreshd.domain.secret import Secret
+from refreshd.domain.token_text import LONGEST, has_control, has_surrogate, is_bearer
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_LONGEST_REFRESH_TOKEN = 64 * 1024
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _END_OF_TIME = datetime(3000, 1, 1, tzinfo=UTC)  # a lifetime must fit behind every instant, or no answer can be settled
 
 
@@ -45,22 +46,29 @@ def read_grant(
     login_at: datetime | None = None,
     offline_scope: str = "offline",
 ) -> Grant:
-    """Read one entry; arguments stand in for what the entry does not say. Raises `GrantRefused`."""
+    """Read one entry; arguments stand in for what the entry does not say. Raises `GrantRefused`.
+
+    What a refresh would not publish, an import does not either: of another token type only the refresh token is taken.
+    """
     name, registration = read_names(fields, credential_id=credential_id, client=client)
-    refresh_token = _text(fields, "refresh_token")
+    refresh_token = _text(fields, "refresh_token", longest=_LONGEST_REFRESH_TOKEN)
     if not refresh_token:
         raise GrantRefused(
             f"no refresh_token: the {offline_scope!r} scope was not granted, so this login ends with its access token; "
             f"log in again asking for the scope {offline_scope!r}"
         )
     access_token = _text(fields, "access_token")
+    if access_token and " " in access_token:
+        raise GrantRefused("access_token holds a space: give the token alone, without its type")
+    token_type = _text(fields, "token_type")
+    bearer = token_type is None or is_bearer(token_type)
     issued = _instant(fields, "issued_at") or issued_at
     return Grant(
         id=name,
         client=registration,
         refresh_token=Secret(refresh_token),
-        access_token=Secret(access_token) if access_token else None,
-        token_type=_text(fields, "token_type") or "Bearer",
+        access_token=Secret(access_token) if access_token and bearer else None,
+        token_type=token_type if token_type and bearer else "Bearer",
         scope=_text(fields, "scope"),
         issued_at=issued,
         expires_at=_expiry(fields, issued),
@@ -93,7 +101,7 @@ def read_instant(value: object, name: str) -> datetime:
         at = _as_instant(value)
     except (ValueError, OverflowError, OSError):  # no date, or one that no calendar holds
         at = None
-    if at is not None and at < _END_OF_TIME:
+    if at is not None and _BEGINNING <= at < _END_OF_TIME:
         return at
     raise GrantRefused(f"{name} must be Unix seconds or an ISO 8601 instant with its zone, like 2026-05-01T12:00:00Z")
 
@@ -127,10 +135,17 @@ def _instant(fields: Mapping[str, object], name: str) -> datetime | None:
     return None if fields.get(name) is None else read_instant(fields[name], name)
 
 
-def _text(fields: Mapping[str, object], name: str) -> str | None:
+def _text(fields: Mapping[str, object], name: str, *, longest: int = LONGEST) -> str | None:
+    """What passes here, every store takes: a refused value must not end a write halfway."""
     value = fields.get(name)
-    if value is None or isinstance(value, str):
-        if value and not value.isascii() and _SURROGATE.search(value):
-            raise GrantRefused(f"{name} holds a broken character (a lone surrogate)")
-        return value
-    raise GrantRefused(f"{name} must be a text, not {type(value).__name__}")
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise GrantRefused(f"{name} must be a text, not {type(value).__name__}")
+    if has_surrogate(value):
+        raise GrantRefused(f"{name} holds a broken character (a lone surrogate)")
+    if has_control(value):
+        raise GrantRefused(f"{name} holds a control character (a line end, a tab, NUL); take it out")
+    if len(value) > longest:
+        raise GrantRefused(f"{name} is longer than {longest} characters")
+    return value

@@ -16,7 +16,7 @@ class LoggedIn:
     """The tokens are stored. `account` None: nobody could say whose they are, and why stands in `unknown`.
 
     `replaced`: another login stood under this id. `missing`: required scopes that were not granted. `resumed`: an interrupted
-    login was finished, and nobody was asked to log in.
+    login was finished, and nobody was asked to log in. `elsewhere`: another command had stored this login before us.
     """
 
     id: CredentialId
@@ -27,6 +27,7 @@ class LoggedIn:
     missing: tuple[str, ...] = ()
     paused: bool = False
     resumed: bool = False
+    elsewhere: bool = False
 
 
 class Fate(StrEnum):
@@ -73,6 +74,25 @@ class TokenOwned:
     owner: CredentialId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Superseded:
+    """Another command replaced, refused or removed this login while its account was asked for: nothing was written."""
+
+    id: CredentialId
+
+
+class Finish(StrEnum):
+    """What became of a login that was set aside.
+
+    `stored`: it is the credential's now. `stored_before`: another command has stored it, and it still stands. `gone`: it is
+    neither set aside nor the credential's, so its tokens may be spent.
+    """
+
+    STORED = "stored"
+    STORED_BEFORE = "stored_before"
+    GONE = "gone"
+
+
 class Silence(StrEnum):
     """Why no answer came from the browser."""
 
@@ -97,7 +117,16 @@ class NotReady:
 
 
 LoginResult = (
-    LoggedIn | OtherAccount | NoRefreshToken | CodeNotRedeemed | TokenOwned | Declined | MixedUp | NoAnswer | NotReady
+    LoggedIn
+    | OtherAccount
+    | NoRefreshToken
+    | CodeNotRedeemed
+    | TokenOwned
+    | Superseded
+    | Declined
+    | MixedUp
+    | NoAnswer
+    | NotReady
 )
 
 

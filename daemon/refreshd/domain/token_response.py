@@ -23,12 +23,12 @@ from refreshd.domain.outcome import (
     Uncertain,
 )
 from refreshd.domain.secret import Secret
+from refreshd.domain.token_text import is_access_token, is_bearer, is_plain
 
 MAX_BODY = 64 * 1024
 MAX_EXPIRES_IN = timedelta(days=31)
 MIN_EXPIRES_IN = timedelta(seconds=60)
 MAX_RETRY_AFTER = timedelta(hours=1)
-MAX_TOKEN = 16 * 1024
 
 REJECTIONS = frozenset(
     {
@@ -50,8 +50,6 @@ _REFUSALS = frozenset({400, 401, 403})
 _BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _SHARED_USE = re.compile(r"concurren|simultaneous|\bretry", re.IGNORECASE)
 _SALVAGE = re.compile(r'"refresh_token"\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")', re.DOTALL)
-# a lone surrogate cannot be encoded, and PostgreSQL takes no NUL
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _LONGEST_INTEGER = 18
 
 
@@ -148,7 +146,7 @@ def _refresh_token(value: object, anomalies: list[str]) -> Secret | None:
     if not isinstance(value, str) or not value:
         anomalies.append("refresh_token_unusable")
         return None
-    if " " in value or not _is_plain(value):
+    if " " in value or not is_plain(value):
         anomalies.append("refresh_token_odd")
     return Secret(value)
 
@@ -158,13 +156,13 @@ def _access(fields: dict[str, object], anomalies: list[str]) -> GrantedAccess | 
     if not isinstance(value, str) or not value:
         anomalies.append("access_token_missing")
         return None
-    if " " in value or not _is_plain(value):
+    if not is_access_token(value):
         anomalies.append("access_token_unprintable")
         return None
     if token_type is None:
         anomalies.append("token_type_missing")
         token_type = "Bearer"  # noqa: S105 - RFC 6750's name, not a password
-    if not isinstance(token_type, str) or token_type.lower() != "bearer":
+    if not isinstance(token_type, str) or not is_bearer(token_type):
         anomalies.append("token_type_unsupported")
         return None
     return GrantedAccess(
@@ -193,7 +191,7 @@ def _expires_in(value: object, anomalies: list[str]) -> timedelta | None:
 
 
 def _scope(value: object, anomalies: list[str]) -> str | None:
-    if isinstance(value, str) and value.strip() and _is_plain(value):
+    if isinstance(value, str) and value.strip() and is_plain(value):
         return value
     if value:
         anomalies.append("scope_unusable")
@@ -273,8 +271,3 @@ def _text(body: bytes) -> str:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and value != ""
-
-
-def _is_plain(text: str) -> bool:
-    plain_ascii = text.isascii() and text.isprintable()  # almost every token, and far quicker than a search
-    return len(text) <= MAX_TOKEN and (plain_ascii or not _UNPRINTABLE.search(text))

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from refreshd.domain.credential import ClientName, CredentialId, FamilyId
 from refreshd.domain.grant import Grant
-from refreshd.domain.login import Fate, TokenOwned
+from refreshd.domain.login import Fate, Finish, TokenOwned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +46,18 @@ class Logins(Protocol):
         """Keep its tokens, and leave the stored login as it is."""
         ...
 
-    async def refuse(self, aside: Aside, *, account: str, revocable: bool, now: datetime) -> Fate:
-        """Drop a login of `account` that was set aside. `revocable`: the daemon can have its refresh token revoked."""
+    async def finish(self, aside: Aside, *, account: str | None, now: datetime) -> Finish | TokenOwned:
+        """Make a login that was set aside the credential's, if it still is set aside; else write nothing.
+
+        Whoever finished it before may have had its refresh token rotated: put back, it would be presented twice.
+        """
+        ...
+
+    async def refuse(self, aside: Aside, *, account: str, revocable: bool, now: datetime) -> Fate | None:
+        """Drop a login of `account` that was set aside. `revocable`: the daemon can have its refresh token revoked.
+
+        None: it is not set aside any more, and nothing is done.
+        """
         ...
 
     async def bind(self, credential_id: CredentialId, family: FamilyId, account: str) -> None:

@@ -12,7 +12,18 @@ from typing import TypeVar
 from refreshd.domain.client import Client
 from refreshd.domain.credential import ClientName
 from refreshd.domain.grant import Grant
-from refreshd.domain.login import Account, Fate, LoggedIn, LoginResult, OtherAccount, TokenOwned, Unknown, missing_scope
+from refreshd.domain.login import (
+    Account,
+    Fate,
+    Finish,
+    LoggedIn,
+    LoginResult,
+    OtherAccount,
+    Superseded,
+    TokenOwned,
+    Unknown,
+    missing_scope,
+)
 from refreshd.ports.clock import Clock
 from refreshd.ports.logins import Aside, Logins, Standing
 from refreshd.ports.store import StoreUnavailable
@@ -68,14 +79,16 @@ class RightPerson:
         return await self._judge(aside, standing, await self._account(grant))
 
     async def resume(self, aside: Aside, standing: Standing) -> LoginResult | None:
-        """Finish a login that was interrupted before it was checked; None when it cannot be checked any more."""
+        """Finish a login that was interrupted before it was checked; None when that cannot be done any more."""
         if aside.grant.client != self._by.client.name or self._expected(standing) is None:
             return None
         found = await self._account(aside.grant)
         if isinstance(found, Unknown):
             return None
         result = await self._judge(aside, standing, found)
-        return replace(result, resumed=True) if isinstance(result, LoggedIn) else result
+        if isinstance(result, Superseded):
+            return None
+        return replace(result, resumed=not result.elsewhere) if isinstance(result, LoggedIn) else result
 
     def _expected(self, standing: Standing) -> str | None:
         """The account that it must be; None when there is nothing to compare with."""
@@ -100,12 +113,17 @@ class RightPerson:
         expected = self._expected(standing)
         if isinstance(found, Account) and expected is not None and found.id != expected:
             fate = await self._refuse(aside, found)
+            if fate is None:
+                return Superseded(id=aside.grant.id)
             return OtherAccount(id=aside.grant.id, stored=expected, found=found.id, fate=fate)
-        grant = replace(aside.grant, account=expected)
-        owned = await self._for_ever(lambda: self._logins.take_over(grant, now=self._clock.now()))
-        return owned if isinstance(owned, TokenOwned) else self._logged_in(grant, standing, found)
+        finish = await self._for_ever(lambda: self._logins.finish(aside, account=expected, now=self._clock.now()))
+        if isinstance(finish, TokenOwned):
+            return finish
+        if finish is Finish.GONE:
+            return Superseded(id=aside.grant.id)
+        return replace(self._logged_in(aside.grant, standing, found), elsewhere=finish is Finish.STORED_BEFORE)
 
-    async def _refuse(self, aside: Aside, found: Account) -> Fate:
+    async def _refuse(self, aside: Aside, found: Account) -> Fate | None:
         return await self._for_ever(
             lambda: self._logins.refuse(aside, account=found.id, revocable=self._by.revocable, now=self._clock.now())
         )

@@ -60,10 +60,10 @@ async def resolve(settings: Settings, opened: OpenStore, name: str) -> Resolved:
     raise ProviderUnknown(f"clients.{name}.issuer: {in_words(found, issuer)}")
 
 
-def resolve_offline(settings: Settings, opened: OpenStore, name: str) -> Resolved:
-    """The same without asking anybody: `endpoints.token` is empty if nothing was ever read."""
+def resolve_offline(settings: Settings, opened: OpenStore | None, name: str) -> Resolved:
+    """The same without asking anybody: `endpoints.token` is empty if nothing was ever read. `opened` None: no store yet."""
     issuer = settings.clients[name].provider_profile.issuer
-    if issuer is not None:
+    if issuer is not None and opened is not None:
         with opened.engines.read.begin() as connection:
             cached = provider_metadata.cached(connection, issuer)
         if cached is not None:

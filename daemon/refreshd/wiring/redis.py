@@ -57,8 +57,8 @@ class RedisReport:
     notes: tuple[str, ...] = ()
 
 
-async def check_redis(redis: RedisSettings, store_id: str) -> RedisReport:
-    """Connects as the daemon would, and writes nothing."""
+async def check_redis(redis: RedisSettings, store_id: str | None) -> RedisReport:
+    """Connects as the daemon would, and writes nothing. `store_id` None: our store is not made yet."""
     try:
         found = await inspect(place_of(redis), prefix=redis.key_prefix, clock=SystemClock())
     except PublisherUnavailable as exc:
@@ -67,7 +67,7 @@ async def check_redis(redis: RedisSettings, store_id: str) -> RedisReport:
     faults, notes = [], []
     if found.store_id is not None and found.store_id != store_id:
         faults.append(
-            f"the keys {redis.key_prefix}:* in Redis are those of store {found.store_id}, ours is {store_id}: nothing is "
+            f"the keys {redis.key_prefix}:* in Redis are those of store {found.store_id}, ours is {store_id or 'new'}: nothing is "
             "published. Choose another redis.key_prefix, or take them over with `refreshd adopt --all`"
         )
     if found.evicting:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from refreshd.adapters.key_ring_file import KeyRingFile
 from refreshd.adapters.sql.database_clock import DatabaseClock
-from refreshd.adapters.sql.engine import RunLock, SqlEngines, StoreRefused, prepare_file, sqlite_path
+from refreshd.adapters.sql.engine import RunLock, SqlEngines, StoreMissing, StoreRefused, prepare_file, sqlite_path
 from refreshd.adapters.sql.engines import Engines
 from refreshd.adapters.sql.identity import StoreIdentity, identify
 from refreshd.adapters.sql.importer import Importer, Registered
@@ -130,7 +130,7 @@ def _engines(settings: Settings, *, create: bool) -> Engines:
     path = sqlite_path(settings.store.url)
     become_owner(path)
     if not path.exists() and not create:
-        raise StoreRefused(f"there is no store at {path} yet; `refreshd import` or `refreshd run` makes it")
+        raise StoreMissing(f"there is no store at {path} yet; `refreshd login`, `import` or `run` makes it")
     prepare_file(path)
     return SqlEngines(settings.store.url, busy_timeout=limit)
 
@@ -155,8 +155,8 @@ def _migrated(engines: Engines, clock: Clock, *, upgrade: bool, create: bool) ->
         return Migrated(before=before, after=HEAD)
     refuse_newer(before)
     if before is None and engines.shared and not create:
-        raise StoreRefused(
-            f"there is no store in the {engines.place} yet; `refreshd import` or `refreshd run` makes it"
+        raise StoreMissing(
+            f"there is no store in the {engines.place} yet; `refreshd login`, `import` or `run` makes it"
         )
     if before is not None and not upgrade:
         raise StoreRefused(f"the store has the older schema {before}; run `refreshd migrate` first")

@@ -16,6 +16,7 @@ from refreshd.domain.login import (
     NotReady,
     OtherAccount,
     Silence,
+    Superseded,
     TokenOwned,
 )
 from refreshd.domain.outcome import Confirmation, Deferred, Misconfigured, Rejected, Uncertain
@@ -59,6 +60,7 @@ OTHER = OtherAccount(id=ID, stored="alice", found="bob", fate=Fate.QUEUED)
         (CodeNotRedeemed(outcome=Deferred(code="http_503")), COMMAND),
         (CodeNotRedeemed(outcome=Uncertain(code="deadline")), COMMAND),
         (TokenOwned(owner=CredentialId("b")), "Use b"),
+        (Superseded(id=ID), "refreshd show acme/1"),
         (Declined(error="unheard_of", description="why"), "ask the provider"),
         (MixedUp(expected="a", found="b"), "correct issuer"),
         (MixedUp(expected="a", found=None), "without saying by whom"),
@@ -103,5 +105,5 @@ def test_a_login_that_is_simply_stored_needs_no_words() -> None:
     """Each note is a surprise."""
     plain = LoggedIn(id=ID, client=ClientName("acme"), replaced=True, account="alice")
     assert [] == notes(plain)
-    odd = replace(plain, resumed=True, unknown="why", missing=("offline",), paused=True)
-    assert 4 == len(notes(odd))
+    odd = replace(plain, resumed=True, elsewhere=True, unknown="why", missing=("offline",), paused=True)
+    assert 5 == len(notes(odd))

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from refreshd.domain.credential import ClientName, CredentialId
 from refreshd.domain.grant import Grant, GrantRefused, read_grant, read_instant
+from refreshd.domain.outcome import Refreshed
 from refreshd.domain.secret import Secret
+from refreshd.domain.token_response import Answer, read_answer
 
 AT = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -29,6 +31,7 @@ NO_LIFETIME: list[object] = [
     float("nan"),
     float("inf"),
 ]
+TEXTS = ("id", "client", "refresh_token", "access_token", "token_type", "scope")
 ENTRY = {"id": "acme/1", "client": "frameio", "refresh_token": "rt-4f9c1e"}
 
 
@@ -119,6 +122,20 @@ def test_what_an_entry_does_not_say_is_stood_in_for() -> None:
     assert grant == expected
 
 
+@pytest.mark.parametrize("other", ["mac", "DPoP", "N_A", " bearer", ""])
+def test_of_another_token_type_only_the_refresh_token_is_taken(other: str) -> None:
+    """Protocol: store the refresh token, publish nothing, whichever way it came."""
+    grant = read({"access_token": "at-77", "token_type": other, "expires_in": 60})
+    assert (Secret("rt-4f9c1e"), None, "Bearer") == (grant.refresh_token, grant.access_token, grant.token_type)
+
+
+@pytest.mark.parametrize("bearer", ["bearer", "BEARER", None])
+def test_a_bearer_token_is_taken_however_it_is_written(bearer: str | None) -> None:
+    """RFC 6749 §5.1: the type's case does not count."""
+    grant = read({"access_token": "at-77", "token_type": bearer})
+    assert (Secret("at-77"), bearer or "Bearer") == (grant.access_token, grant.token_type)
+
+
 @pytest.mark.parametrize("empty", [None, ""])
 def test_an_empty_access_token_is_none(empty: str | None) -> None:
     """Nothing is never published."""
@@ -160,6 +177,16 @@ def test_any_text_that_can_be_stored_is_a_token(token: str) -> None:
         ({"refresh_token": ""}, "no refresh_token: the 'offline' scope was not granted, "),
         ({"refresh_token": "\ud800"}, "refresh_token holds a broken character"),
         ({"access_token": "a\udfff"}, "access_token holds a broken character"),
+        *(
+            ({name: f"a{control}b"}, f"{name} holds a control character")
+            for name in TEXTS
+            for control in "\0\n\r\t\x7f"
+        ),
+        *(({name: "x" * 16385}, f"{name} is longer than 16384 characters") for name in ("access_token", "scope")),
+        ({"refresh_token": "x" * 65537}, "refresh_token is longer than 65536 characters"),
+        ({"access_token": "Bearer at-77"}, "access_token holds a space"),
+        ({"expires_at": -1}, "expires_at must be Unix seconds "),
+        ({"expires_at": "0001-01-02T00:00:00Z"}, "expires_at must be Unix seconds "),
         ({"token_type": 1}, "token_type must be a text, not int"),
         ({"scope": ["offline"]}, "scope must be a text, not list"),
         ({"issued_at": "today"}, "issued_at must be Unix seconds "),
@@ -208,6 +235,15 @@ names = st.sampled_from(
 instants = st.none() | st.sampled_from([AT, datetime.max.replace(tzinfo=UTC)])
 
 
+def read_access(grant: Grant) -> Secret | None:
+    """What a refresh would make of an import's access token."""
+    assert grant.access_token is not None
+    answer = {"access_token": grant.access_token.reveal(), "token_type": grant.token_type, "refresh_token": "r"}
+    outcome = read_answer(Answer(status=200, headers={}, body=json.dumps(answer).encode()), now=AT)
+    assert isinstance(outcome, Refreshed)
+    return outcome.access.value if outcome.access else None
+
+
 @given(fields=st.dictionaries(names, scalars), issued_at=instants)
 def test_no_entry_makes_it_raise_anything_else(fields: dict[str, object], issued_at: datetime | None) -> None:
     """Every entry is either a grant with a refresh token or refused in words."""
@@ -216,6 +252,8 @@ def test_no_entry_makes_it_raise_anything_else(fields: dict[str, object], issued
         grant = read_grant(json.loads(json.dumps(entry)), credential_id=None, client=None, issued_at=issued_at)
         assert grant.refresh_token is not None
         assert grant.refresh_token.reveal() != ""
+        if grant.access_token is not None:
+            assert read_access(grant) == grant.access_token
 
 
 def test_leading_zeros_of_a_lifetime_do_not_count() -> None:

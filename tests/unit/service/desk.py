@@ -1,7 +1,7 @@
 """One login with everything under control: a scripted person, provider and directory, and a real store that can fail."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -132,6 +132,10 @@ class FailingLogins(SqlLogins):
         self._fail("set_aside")
         return await super().set_aside(*args, **kwargs)
 
+    async def finish(self, *args: Any, **kwargs: Any) -> Any:
+        self._fail("finish")
+        return await super().finish(*args, **kwargs)
+
     async def refuse(self, *args: Any, **kwargs: Any) -> Any:
         self._fail("refuse")
         return await super().refuse(*args, **kwargs)
@@ -148,13 +152,17 @@ class FailingLogins(SqlLogins):
 
 @dataclass
 class Desk:
-    """`told`: what was said on the way. `identification`: how accounts are told apart."""
+    """`told`: what was said on the way. `identification`: how accounts are told apart.
+
+    `while_paused`: what another process does in the next pause, once.
+    """
 
     directory: Path
     identification: Identification = IDENTIFICATION
     plan: LoginPlan = PLAN
     told: list[object] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
+    while_paused: Callable[[], Awaitable[None]] | None = None
 
     def __enter__(self) -> Self:
         self.bed = SqliteBed(self.directory).__enter__()
@@ -209,6 +217,9 @@ class Desk:
     async def _pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
         await asyncio.sleep(0)
+        meanwhile, self.while_paused = self.while_paused, None
+        if meanwhile:
+            await meanwhile()
 
 
 def _agrees(request: AuthorizationRequest) -> AuthorizationCode:

@@ -1,7 +1,8 @@
 """Whose login it is: another person's tokens never replace the living ones, and a check that fails loses none."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ from sqlalchemy import text
 
 from refreshd.adapters.sql.inventory import Selection
 from refreshd.adapters.sql.revocations import COLUMN
-from refreshd.domain.login import Fate, LoggedIn, OtherAccount, TokenOwned, Unknown
+from refreshd.domain.login import Account, Fate, LoggedIn, LoginResult, OtherAccount, Superseded, TokenOwned, Unknown
 from refreshd.domain.secret import Secret
-from tests.contract.stores import ACME, OTHER, grant
+from refreshd.domain.settle import settle
+from tests.contract.stores import ACME, OTHER, POLICY, grant
 from tests.fakes import START, success
 from tests.unit.service.desk import Desk, abandoned
 
@@ -203,7 +205,7 @@ async def test_a_token_of_another_credential_is_never_revoked(desk: Desk) -> Non
     assert ([], "refresh-1") == (desk.rows("SELECT id FROM revocation"), desk.stored())
 
 
-@pytest.mark.parametrize("step", ["set_aside", "take_over", "refuse"])
+@pytest.mark.parametrize("step", ["set_aside", "finish", "refuse"])
 async def test_a_store_that_fails_is_asked_until_it_does_not(desk: Desk, step: str) -> None:
     """R6, at every step of a later login."""
     await desk.run()
@@ -211,6 +213,82 @@ async def test_a_store_that_fails_is_asked_until_it_does_not(desk: Desk, step: s
     desk.logins.failures = {step: 4}
     assert isinstance(await desk.run(), OtherAccount if step == "refuse" else LoggedIn)
     assert ["database or disk is full"] * 4 == desk.told[2:]
+
+
+class TestTwoAtOnce:
+    """An impatient person starts the command again while the first one still asks whose account it is."""
+
+    async def together(self, desk: Desk, *, then: Callable[[], Awaitable[None]] | None = None) -> list[LoginResult]:
+        """The second's result, `then` what `then` does, then the first's; the directory hiccups once for the first."""
+        results = []
+
+        async def second() -> None:
+            results.append(await desk.run())
+            if then:
+                await then()
+
+        desk.userinfo.script = [SILENT]
+        desk.while_paused = second
+        results.append(await desk.run())
+        return results
+
+    async def test_a_refresh_token_that_the_daemon_has_spent_is_not_put_back(self, desk: Desk) -> None:
+        """The second finished the first one's login, and a refresh came in between: presented again, it would end the login."""
+        await desk.run()
+
+        async def rotate() -> None:
+            now = desk.clock.now() + timedelta(hours=2)
+            [attempt] = await desk.bed.claim(now)
+            after = settle(attempt.credential, success(refresh="rotated"), POLICY, sent_at=now, now=now, draw=0.5)
+            await desk.bed.store.commit(attempt, after, now=now)
+
+        second, first = await self.together(desk, then=rotate)
+        assert isinstance(second, LoggedIn)
+        assert isinstance(first, LoggedIn)
+        assert [(True, False), (False, True)] == [(one.resumed, one.elsewhere) for one in (second, first)]
+        assert ("rotated", 3) == (desk.stored(), desk.bed.row("a")["generation"])
+
+    async def test_a_login_that_was_refused_elsewhere_is_not_stored(self, desk: Desk) -> None:
+        """Another command heard that it is somebody else's; its tokens are being revoked."""
+        await desk.run()
+        desk.userinfo.script = [SILENT, Account(id="bob")]
+        results = []
+
+        async def second() -> None:
+            results.append(await desk.run())
+
+        desk.while_paused = second
+        assert Superseded(id=desk.plan.id) == await desk.run()
+        assert isinstance(results[0], OtherAccount)
+        assert ("refresh-1", 1) == (desk.stored(), len(desk.rows("SELECT id FROM revocation")))
+
+    async def test_what_another_command_has_stored_is_not_revoked(self, desk: Desk) -> None:
+        """The directory tells us of somebody else, but the credential lives on this token already."""
+        await desk.run()
+        desk.userinfo.script = [SILENT, Account(id="alice"), Account(id="bob")]
+
+        async def second() -> None:
+            await desk.run()
+
+        desk.while_paused = second
+        assert Superseded(id=desk.plan.id) == await desk.run()
+        assert ("refresh-2", []) == (desk.stored(), desk.rows("SELECT id FROM revocation"))
+
+    async def test_what_was_removed_meanwhile_stays_removed(self, desk: Desk) -> None:
+        """`remove` erases what waits, too."""
+        await desk.run()
+        desk.userinfo.while_asked = lambda: desk.bed.inventory.remove(Selection(id="a"), now=START)
+        assert Superseded(id=desk.plan.id) == await desk.run()
+        assert desk.bed.row("a")["removed_at"] is not None
+
+    async def test_an_abandoned_login_that_goes_away_while_it_is_checked_is_no_end(self, desk: Desk) -> None:
+        """The person wanted to log in: the browser is opened."""
+        await desk.run()
+        await abandoned(desk)
+        desk.userinfo.while_asked = lambda: desk.bed.add(grant("a", "imported"), replace=True)
+        result = await desk.run()
+        assert isinstance(result, LoggedIn)
+        assert ("refresh-3", False, 3) == (desk.stored(), result.resumed, len(desk.codes.redeemed))
 
 
 async def test_an_account_that_cannot_be_noted_costs_no_login(desk: Desk) -> None:

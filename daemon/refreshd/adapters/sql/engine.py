@@ -30,6 +30,10 @@ class StoreRefused(Refusal):
     """The store is not opened, for a reason that a person must mend. Nothing was changed."""
 
 
+class StoreMissing(StoreRefused):
+    """There is none yet, and the command does not make one."""
+
+
 class SqlEngines:
     """Two ways into one database: `write` takes the write lock when a transaction begins, `read` cannot write at all."""
 

@@ -11,12 +11,13 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, select
 
-from refreshd.adapters.sql import new_logins, statements
+from refreshd.adapters.sql import new_logins
 from refreshd.adapters.sql.engine import StoreRefused
 from refreshd.adapters.sql.identity import StoreIdentity, is_known
+from refreshd.adapters.sql.known import Known, Stored, look_up
 from refreshd.adapters.sql.repetitions import Seen
 from refreshd.adapters.sql.rows import RowCodec, encode_events
-from refreshd.adapters.sql.schema import client_fact, credential, fingerprint
+from refreshd.adapters.sql.schema import client_fact
 from refreshd.domain.credential import ClientName, CredentialId, FamilyId, Health, Lane, is_ending
 from refreshd.domain.events import StreamEvent
 from refreshd.domain.grant import Grant
@@ -26,19 +27,29 @@ from refreshd.domain.policy import LifetimeFrom, RefreshPolicy, refresh_at, relo
 CHUNK = 250
 BREATH = 0.002  # between transactions, so that who waits for the store gets it
 MOST_REFUSALS = 1000
+MOST_NAMED = 20
 TRIES = 5
 T = TypeVar("T")
-c = credential.c
 
 
 @dataclass(slots=True)
 class Imported:
-    """What an import did, or would do. `refusals`: 1-based position of the entry and why, of the first thousand."""
+    """What an import did, or would do. `refusals`: 1-based position of the entry and why, of the first thousand.
+
+    `paused`: how many of the replaced were paused and stay so, with the first `paused_ids` of them.
+    """
 
     added: int = 0
     replaced: int = 0
     unchanged: int = 0
+    paused: int = 0
+    paused_ids: list[str] = field(default_factory=list)
     refusals: list[tuple[int, str]] = field(default_factory=list)
+
+    def replace(self, ids: Collection[str], *, paused: Collection[str]) -> None:
+        self.replaced += len(ids)
+        self.paused += len(paused)
+        self.paused_ids += list(paused)[: MOST_NAMED - len(self.paused_ids)]
 
     def refuse(self, position: int, why: str) -> None:
         if len(self.refusals) < MOST_REFUSALS:
@@ -115,7 +126,8 @@ class Importer:
         for chunk in _chunks(grants):
             rows = self._write_chunk(chunk, replace=replace, now=now)
             result.added += len(rows.added)
-            result.replaced += len(rows.replaced)
+            ids = [row["id"] for row in rows.replaced]
+            result.replace(ids, paused=[name for name in ids if rows.known.counters[name].paused])
             result.unchanged += len(chunk) - len(rows.added) - len(rows.replaced)
             progress(len(chunk))
             time.sleep(BREATH)
@@ -132,8 +144,10 @@ class Importer:
                     return rows
         raise StoreRefused("the store changes too fast under this import; run it again, it skips what is stored")
 
-    def take_over(self, connection: Connection, grant: Grant, *, now: datetime) -> FamilyId | TokenOwned:
-        """Store a login that was made just now, whatever stands under its id.
+    def take_over(
+        self, connection: Connection, grant: Grant, *, now: datetime, family: FamilyId | None = None
+    ) -> FamilyId | TokenOwned:
+        """Store a login that was made just now, whatever stands under its id. `family`: the one that it began.
 
         A provider that hands out the same refresh token again has still made a new login: flags go, the generation goes on.
         """
@@ -142,6 +156,7 @@ class Importer:
         known = self._known(connection, [grant])
         existing = known.counters.get(grant.id)
         row = self._row(grant, existing, frozenset(connection.scalars(select(client_fact.c.client)).all()), now)
+        row["family"] = family or row["family"]
         digest = self._digest(grant)
         new = digest is not None and digest not in known.owners
         prints = [{"digest": digest, "credential_id": grant.id, "seen_at": now}] if new else []
@@ -171,7 +186,7 @@ class Importer:
             (replaced if grant.id in known.counters else added).append(row)
         return _Rows(known=known, added=added, replaced=replaced, prints=prints)
 
-    def _row(self, grant: Grant, existing: "_Stored | None", proven: frozenset[str], now: datetime) -> dict[str, Any]:
+    def _row(self, grant: Grant, existing: Stored | None, proven: frozenset[str], now: datetime) -> dict[str, Any]:
         policy = self._policy(grant, proven)
         login_at = grant.login_at or grant.issued_at or now
         rotated_at = grant.issued_at or login_at
@@ -219,7 +234,7 @@ class Importer:
     def _digest(self, grant: Grant) -> bytes | None:
         return self._identity.fingerprint(grant.refresh_token) if grant.refresh_token else None
 
-    def _refusal(self, grant: Grant, digest: bytes | None, known: "_Known", *, replace: bool) -> str | None:
+    def _refusal(self, grant: Grant, digest: bytes | None, known: Known, *, replace: bool) -> str | None:
         if _is_stored(grant, digest, known):
             return None
         owner = known.owners.get(digest) if digest else None
@@ -233,33 +248,12 @@ class Importer:
             return f"{grant.id} exists; if a person logged in again, add --replace"
         return None
 
-    def _known(self, connection: Connection, chunk: Sequence[Grant]) -> "_Known":
+    def _known(self, connection: Connection, chunk: Sequence[Grant]) -> Known:
         digests = [digest for digest in map(self._digest, chunk) if digest is not None]
-        owners = connection.execute(
-            select(fingerprint.c.digest, fingerprint.c.credential_id).where(fingerprint.c.digest.in_(digests))
-        ).all()
-        rows = connection.execute(
-            select(
-                c.id, c.client, c.generation, c.revision, c.health, c.removed_at, statements.NO_LOGIN.label("no_login")
-            ).where(c.id.in_([one.id for one in chunk]))
-        ).all()
-        return _Known(
-            owners={row.digest: row.credential_id for row in owners},
-            counters={
-                row.id: _Stored(
-                    client=row.client,
-                    generation=row.generation,
-                    revision=row.revision,
-                    health=row.health,
-                    removed=row.removed_at is not None,
-                    no_login=bool(row.no_login),
-                )
-                for row in rows
-            },
-        )
+        return look_up(connection, ids=[one.id for one in chunk], digests=digests)
 
     @staticmethod
-    def _count(result: Imported, grant: Grant, digest: bytes | None, known: "_Known") -> None:
+    def _count(result: Imported, grant: Grant, digest: bytes | None, known: Known) -> None:
         if _is_stored(grant, digest, known):
             result.unchanged += 1
         elif grant.id in known.counters:
@@ -274,7 +268,7 @@ def _lane(deadline: datetime | None, turn: datetime | None, now: datetime) -> La
     return Lane.UNDATED if turn is None else Lane.ORDINARY
 
 
-def _is_stored(grant: Grant, digest: bytes | None, known: "_Known") -> bool:
+def _is_stored(grant: Grant, digest: bytes | None, known: Known) -> bool:
     """Whether nothing would change: this refresh token is this row's, or the row has no login, needs none and is well."""
     if digest is not None:
         return known.owners.get(digest) == grant.id
@@ -284,26 +278,10 @@ def _is_stored(grant: Grant, digest: bytes | None, known: "_Known") -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Stored:
-    client: str
-    generation: int
-    revision: int
-    health: str
-    removed: bool
-    no_login: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
-    owners: Mapping[bytes, str]
-    counters: Mapping[str, _Stored]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Rows:
     """What a chunk comes to, if the store is still as `known` says."""
 
-    known: _Known
+    known: Known
     added: Sequence[Mapping[str, Any]]
     replaced: Sequence[Mapping[str, Any]]
     prints: Sequence[Mapping[str, Any]]

@@ -1,5 +1,6 @@
 """`Logins` beside a running daemon: what `login` writes. The daemon sees a new generation at its next look and publishes it."""
 
+from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -15,7 +16,7 @@ from refreshd.adapters.sql.schema import credential, rescued_token, store
 from refreshd.adapters.sql.thread import StoreThread
 from refreshd.domain.credential import ClientName, CredentialId, FamilyId
 from refreshd.domain.grant import Grant
-from refreshd.domain.login import Fate, TokenOwned
+from refreshd.domain.login import Fate, Finish, TokenOwned
 from refreshd.domain.secret import Secret
 from refreshd.ports.logins import Aside, Standing
 from refreshd.ports.sealer import Undecryptable
@@ -26,7 +27,10 @@ _t = rescued_token.c
 
 
 class SqlLogins:
-    """A login that waits for its account to be checked lies among the rescued tokens, under a family that no row has."""
+    """A login that waits for its account to be checked lies among the rescued tokens, under the family that its row will have.
+
+    Who deletes it from there may act on it, and nobody else: two commands can have it in hand at once.
+    """
 
     def __init__(self, writer: StoreThread, importer: Importer, codec: RowCodec) -> None:
         self._writer = writer
@@ -67,10 +71,22 @@ class SqlLogins:
     async def set_aside(self, grant: Grant, *, now: datetime) -> FamilyId | TokenOwned:
         return await self._writer.run(lambda connection: self._put_aside(connection, grant, now))
 
-    async def refuse(self, aside: Aside, *, account: str, revocable: bool, now: datetime) -> Fate:
-        def work(connection: Connection) -> Fate:
+    async def finish(self, aside: Aside, *, account: str | None, now: datetime) -> Finish | TokenOwned:
+        def work(connection: Connection) -> Finish | TokenOwned:
+            if not _take(connection, aside):
+                standing = select(c.family).where(c.id == aside.grant.id, c.removed_at.is_(None))
+                return Finish.STORED_BEFORE if connection.scalar(standing) == aside.family else Finish.GONE
+            grant = replace(aside.grant, account=account)
+            taken = self._importer.take_over(connection, grant, now=now, family=aside.family)
+            return taken if isinstance(taken, TokenOwned) else Finish.STORED
+
+        return await self._writer.run(work)
+
+    async def refuse(self, aside: Aside, *, account: str, revocable: bool, now: datetime) -> Fate | None:
+        def work(connection: Connection) -> Fate | None:
             grant = aside.grant
-            connection.execute(delete(rescued_token).where(_t.family == aside.family))
+            if not _take(connection, aside):
+                return None
             others = select(c.id).where(c.account == account, c.removed_at.is_(None)).limit(1)
             if not revocable:
                 return Fate.NO_ENDPOINT
@@ -148,3 +164,9 @@ class SqlLogins:
             expires_at=row["expires_at"],
             login_at=row["issued_at"],
         )
+
+
+def _take(connection: Connection, aside: Aside) -> bool:
+    """Take it from among the rescued tokens; False when somebody else did."""
+    taken = connection.execute(delete(rescued_token).where(_t.family == aside.family, _t.client.is_not(None)))
+    return taken.rowcount > 0

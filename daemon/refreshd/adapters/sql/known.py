@@ -1,0 +1,55 @@
+"""What the store knows already of logins that are about to be stored: the rows of their ids, the owners of their tokens."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from refreshd.adapters.sql import statements
+from refreshd.adapters.sql.schema import credential, fingerprint
+
+c = credential.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A row. `removed`: only its counters are left. `no_login`: it is its client's own."""
+
+    client: str
+    generation: int
+    revision: int
+    health: str
+    paused: bool
+    removed: bool
+    no_login: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """`owners`: the id that each refresh token, by its digest, was ever stored under. `counters`: rows by id."""
+
+    owners: Mapping[bytes, str]
+    counters: Mapping[str, Stored]
+
+
+def look_up(connection: Connection, *, ids: Collection[str], digests: Collection[bytes]) -> Known:
+    owners = connection.execute(
+        select(fingerprint.c.digest, fingerprint.c.credential_id).where(fingerprint.c.digest.in_(digests))
+    ).all()
+    columns = (c.id, c.client, c.generation, c.revision, c.health, c.paused, c.removed_at)
+    rows = connection.execute(select(*columns, statements.NO_LOGIN.label("no_login")).where(c.id.in_(ids))).all()
+    return Known(
+        owners={row.digest: row.credential_id for row in owners},
+        counters={
+            row.id: Stored(
+                client=row.client,
+                generation=row.generation,
+                revision=row.revision,
+                health=row.health,
+                paused=bool(row.paused),
+                removed=row.removed_at is not None,
+                no_login=bool(row.no_login),
+            )
+            for row in rows
+        },
+    )

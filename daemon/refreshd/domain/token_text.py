@@ -1,0 +1,33 @@
+"""Which texts may be stored and published, the same whichever way they come: by a refresh, a login or an import."""
+
+import re
+
+LONGEST = 16 * 1024
+
+# a lone surrogate cannot be encoded, PostgreSQL takes no NUL, and a line end in a token would be a header of its own
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def has_control(text: str) -> bool:
+    return _CONTROL.search(text) is not None
+
+
+def has_surrogate(text: str) -> bool:
+    return not text.isascii() and _SURROGATE.search(text) is not None
+
+
+def is_plain(text: str) -> bool:
+    """Fit to be stored, sent and shown."""
+    plain_ascii = text.isascii() and text.isprintable()  # almost every token, and far quicker than a search
+    return len(text) <= LONGEST and (plain_ascii or not (has_control(text) or has_surrogate(text)))
+
+
+def is_access_token(text: str) -> bool:
+    """Fit for an Authorization header (RFC 6750 §2.1)."""
+    return text != "" and " " not in text and is_plain(text)
+
+
+def is_bearer(token_type: str) -> bool:
+    """Case does not count (RFC 6749 §5.1)."""
+    return token_type.lower() == "bearer"
