@@ -2,14 +2,17 @@
 
 import asyncio
 import base64
+import contextlib
 import gzip
 import json
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -297,6 +300,26 @@ class TestNothingWasSent:
                 filler.connect_ex(listener.getsockname())
             url = f"http://127.0.0.1:{listener.getsockname()[1]}/token"
             assert ("deferred", "connect_deadline") == kind(await ask(client_of(url, request_timeout=SHORT)))
+
+    @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux can be told to give up")
+    async def test_what_a_standing_process_sent_is_not_delivered_late(self) -> None:
+        """The system goes on sending for a frozen process: past the deadline the far side must get no whole request (R8)."""
+        with socket.socket() as listener, ThreadPoolExecutor(1) as far_side:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # the smallest there is: the rest must wait
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            accepted = Event()
+            received = far_side.submit(_read_late, listener, accepted, after=5 * SHORT.total_seconds())
+            client = client_of(f"http://127.0.0.1:{listener.getsockname()[1]}/token", request_timeout=SHORT)
+            async with opened(client) as endpoint:
+                token = Secret("t" * 16_000)
+                asking = asyncio.create_task(endpoint.refresh(client, token, "", may_send=lambda: True))
+                while not accepted.is_set():
+                    await asyncio.sleep(0.01)
+                await asyncio.sleep(0.02)
+                received.result(timeout=30)  # nothing of this loop runs meanwhile
+                assert "uncertain" == kind(await asking)[0]
+            assert 0 < received.result() < 16_000
 
     async def test_a_pool_without_a_free_connection(self) -> None:
         """A request that waited in our own pool until its deadline never left."""
@@ -666,3 +689,16 @@ async def tunnel() -> AsyncIterator[tuple[str, list[bytes]]]:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _read_late(listener: socket.socket, accepted: Event, *, after: float) -> int:
+    """How many bytes come of a request whose reading begins late."""
+    connection, _ = listener.accept()
+    accepted.set()
+    time.sleep(after)
+    total = 0
+    with connection, contextlib.suppress(ConnectionError):
+        connection.settimeout(2.0)
+        while data := connection.recv(65536):
+            total += len(data)
+    return total

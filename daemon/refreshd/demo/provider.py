@@ -26,6 +26,7 @@ from refreshd.demo.ledger import Ledger
 from refreshd.demo.registrations import claimed_client
 from refreshd.demo.wire import Exchange, play, respond
 
+BACKLOG = 4096  # a full one delays requests in the senders' kernels, for as long as a lease and longer
 _FORM = "application/x-www-form-urlencoded"
 _MAX_BODY = 64 * 1024
 _STOP_SECONDS = 1.0
@@ -70,7 +71,7 @@ class LedgerProvider:
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+        await web.TCPSite(self._runner, "127.0.0.1", self._port, backlog=BACKLOG).start()
         return self
 
     async def __aexit__(

@@ -56,7 +56,7 @@ class HttpTokenEndpoint:
         secrets: Sequence[Secret],
         may_send: Callable[[], bool],
     ) -> Outcome:
-        exchange = Exchange(may_send)
+        exchange = Exchange(may_send, deliver_within=client.request_timeout)
         received = Received()
         try:
             async with asyncio.timeout(client.request_timeout.total_seconds()):

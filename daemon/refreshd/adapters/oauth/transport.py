@@ -4,10 +4,12 @@ Nothing is judged by an exception's name: a library that calls a dropped answer 
 spent twice (docs/decisions/0002-transport.md).
 """
 
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self
@@ -27,9 +29,13 @@ _PACKED = frozenset({"gzip", "x-gzip", "deflate"})
 
 
 class Exchange:
-    """What happened to one request so far. `may_send` is asked once, right before the first byte."""
+    """What happened to one request so far. `may_send` is asked once, right before the first byte.
 
-    def __init__(self, may_send: Callable[[], bool] = lambda: True) -> None:
+    `deliver_within`: after that the system itself gives up what the far side has not taken.
+    """
+
+    def __init__(self, may_send: Callable[[], bool] = lambda: True, *, deliver_within: timedelta | None = None) -> None:
+        self.deliver_within = deliver_within
         self.sent = False
         self.refused = False
         self.wire = Wire()
@@ -152,7 +158,15 @@ class _GuardedRequest(aiohttp.ClientRequest):
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
         if (exchange := _current.get()) is not None:
             exchange.first_byte()
+            if exchange.deliver_within is not None:
+                _bound_delivery(conn.transport, exchange.deliver_within)
         return await super().send(conn)
+
+
+def _bound_delivery(transport: Any, within: timedelta) -> None:
+    """The system sends on for minutes, also for a process that stands still: a late copy would be taken for theft (protocol R8)."""
+    if hasattr(socket, "TCP_USER_TIMEOUT") and (connected := transport.get_extra_info("socket")) is not None:
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1, int(within.total_seconds() * 1000)))
 
 
 @lru_cache
