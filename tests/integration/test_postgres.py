@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 
 from refreshd.adapters.key_ring_editing import add_key
 from refreshd.adapters.key_ring_file import KeyRingFile
-from refreshd.adapters.spool import Spool
+from refreshd.adapters.spool import KEEP, Spool
 from refreshd.adapters.sql.database_clock import DatabaseClock
 from refreshd.adapters.sql.engine import StoreRefused
 from refreshd.adapters.sql.failover import PAUSE, Failover
@@ -31,10 +31,12 @@ from refreshd.adapters.sql.retirement import Retirement
 from refreshd.adapters.sql.schema import HEAD, credential
 from refreshd.adapters.sql.spooling import Spooling
 from refreshd.adapters.sql.store import SqlStore
+from refreshd.domain.events import CredentialHeld
 from refreshd.domain.outcome import Outcome
 from refreshd.domain.secret import Secret
 from refreshd.domain.settle import settle
 from refreshd.domain.transition import Transition
+from refreshd.ports.publisher import Counters
 from refreshd.ports.store import Attempt, Capacity, Committed, Conflict, StoreUnavailable
 from tests.components.pgbouncer import PgBouncer
 from tests.components.postgres_server import PASSWORD, PostgresServer
@@ -298,6 +300,74 @@ class TestLostCommits:
             self.lose(bed, await self.refreshed(bed, one))
             with member(bed, "b", spool="spool") as two:
                 assert 0 == (await two.replicas.sign_of_life()).restored
+
+    async def held(self, two: Member, found: int = 2) -> CredentialHeld | None:
+        """What the rollback guard of another replica does with a row whose newest answer is lost, by what Redis shows."""
+        await two.replicas.sign_of_life()
+        [attempt] = await two.claim()
+        return await two.store.hold(attempt, Counters(generation=found, revision=2), now=two.time.now())
+
+    async def test_a_hold_does_not_shut_out_the_spool(self, bed: PostgresBed) -> None:
+        """The row shows Redis' generation by then, but its token is a spent one, and the living one lies in the spool."""
+        bed.add(grant())
+        with member(bed, "a", spool="spool") as one:
+            self.lose(bed, await self.refreshed(bed, one))
+        with member(bed, "b") as two:
+            assert await self.held(two) is not None
+        with member(bed, "a", spool="spool") as one:
+            assert 1 == (await one.replicas.sign_of_life()).restored
+            assert 0 == (await one.replicas.sign_of_life()).restored
+        row = bed.row("a")
+        assert ("active", None, 2) == (row["health"], row["reason"], row["generation"])
+        assert row["unpublished_events"].endswith("held,resumed,refreshed,")
+        assert {"a": Secret("the-new-one")} == tokens(bed)
+
+    async def test_a_replica_that_noticed_nothing_ends_the_hold_too(self, bed: PostgresBed) -> None:
+        """The database may have gone back without a restart; whoever started since has compared it with Redis."""
+        bed.add(grant())
+        with member(bed, "a") as one, member(bed, "b") as two:
+            self.lose(bed, await self.refreshed(bed, one))
+            await self.held(two)
+            assert (1, 0) == ((await one.replicas.sign_of_life()).restored, one.failover.count)
+        assert {"a": Secret("the-new-one")} == tokens(bed)
+
+    async def test_a_hold_for_a_still_newer_answer_stays(self, bed: PostgresBed) -> None:
+        """What lies here is spent as well, if Redis shows a later generation: that one is in another spool, or lost."""
+        bed.add(grant())
+        with member(bed, "a") as one, member(bed, "b") as two:
+            self.lose(bed, await self.refreshed(bed, one))
+            await self.held(two, found=3)
+            assert 0 == (await one.replicas.sign_of_life()).restored
+        assert ("held", 3) == (bed.row("a")["health"], bed.row("a")["generation"])
+
+    async def test_the_newest_answer_of_several_spools_is_put_back(self, bed: PostgresBed) -> None:
+        """Two replicas with one directory died with the primary: whose file is the younger one says nothing about a row."""
+        bed.add(grant())
+        with member(bed, "a", spool="spool") as one, member(bed, "b", spool="spool") as two:
+            await one.replicas.sign_of_life()
+            before = await self.refreshed(bed, two)
+            bed.edit("a", next_attempt_at=before["next_attempt_at"])
+            [again] = await one.claim()
+            assert Committed() == await one.commit(again, success(refresh="the-living-one"))
+            bed.add(grant("z"))
+            [later] = await two.claim()
+            assert Committed() == await two.commit(later, success(refresh="of-z"))
+        self.lose(bed, before)
+        with member(bed, "c", spool="spool") as three:
+            assert 1 == (await three.replicas.sign_of_life()).restored
+        assert Secret("the-living-one") == tokens(bed)["a"]
+
+    async def test_an_outage_longer_than_the_spool_keeps_forgets_nothing(self, bed: PostgresBed) -> None:
+        """What was committed just before the outage may be missing after it, however long that took."""
+        bed.add(grant())
+        with member(bed, "a") as one:
+            before = await self.refreshed(bed, one)
+            one.store._commits._keep([])  # what is committed is settled with the next answer
+            one.failover.lost()
+            one.clock.advance(timedelta(seconds=2 * KEEP))
+            one.store._commits._keep([])
+            self.lose(bed, before)
+            assert 1 == (await one.replicas.sign_of_life()).restored
 
     async def test_a_new_login_is_not_overwritten(self, bed: PostgresBed) -> None:
         """Another family: what was spooled belongs to the login before (protocol R14)."""

@@ -47,7 +47,9 @@ class SqlReplicas:
         def work(connection: Connection) -> Standing:
             now = self._read_clock(connection)
             self._failover.schema = schema_version(connection)
-            restored = self._spooling.restore(connection) if self._failover.restoring else 0
+            spooling = self._spooling
+            restored = spooling.restore(connection) if self._failover.restoring else spooling.restore_held(connection)
+            spooling.forget()
             self._note(connection, now)
             on_duty = self._on_duty(connection, now)
             if on_duty:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     case,
     func,
     literal,
+    or_,
     select,
     text,
     update,
@@ -24,8 +25,9 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import Update
 from sqlalchemy.sql.selectable import Select
 
-from refreshd.adapters.sql.schema import SCHEDULED, Instant, credential, store
-from refreshd.domain.credential import Lane
+from refreshd.adapters.sql.schema import HELD, SCHEDULED, Instant, credential, store
+from refreshd.domain.credential import Lane, Reason
+from refreshd.domain.events import StreamEvent
 
 c = credential.c
 LANES = tuple(int(lane) for lane in Lane)
@@ -56,6 +58,7 @@ _DECIDED = (
     "updated_at",
 )
 
+_EVENTS = bindparam("events", type_=String)
 _ANSWERED: Mapping[str, Any] = {
     **{name: bindparam(f"set_{name}", type_=c[name].type) for name in _DECIDED},
     **NO_ATTEMPT,
@@ -71,7 +74,7 @@ _ANSWERED: Mapping[str, Any] = {
         else_=c.relogin_step,
     ),
     "revision": c.revision + bindparam("bump", type_=BigInteger),
-    "unpublished_events": c.unpublished_events.op("||")(bindparam("events", type_=String)),
+    "unpublished_events": c.unpublished_events.op("||")(_EVENTS),
 }
 
 COMMIT: Update = (
@@ -87,17 +90,29 @@ COMMIT: Update = (
 LEAP = 1000
 """More revisions than a credential gains in the minutes that a failover may lose: what Redis was shown meanwhile stays behind."""
 
+BEHIND = and_(HELD, c.reason == Reason.STORE_BEHIND.value)
+"""Held by the rollback guard: such a row shows the generation that Redis has, and its token is an older one."""
+
 RESTORE: Update = (
     update(credential)
     .where(
         c.id == bindparam("b_id"),
         c.family == bindparam("b_family"),
-        c.generation < bindparam("set_generation", type_=BigInteger),
+        or_(
+            c.generation < bindparam("set_generation", type_=BigInteger),
+            and_(BEHIND, c.generation == bindparam("set_generation", type_=BigInteger)),
+        ),
         c.removed_at.is_(None),
     )
-    .values({**_ANSWERED, "revision": c.revision + bindparam("bump", type_=BigInteger) + LEAP})
+    .values(
+        {
+            **_ANSWERED,
+            "revision": c.revision + bindparam("bump", type_=BigInteger) + LEAP,
+            "unpublished_events": c.unpublished_events + case((BEHIND, f"{StreamEvent.RESUMED},"), else_="") + _EVENTS,
+        }
+    )
 )
-"""An answer that was committed once, or never could be, is put back."""
+"""An answer that was committed once, or never could be, is put back. It ends a hold that its absence has caused."""
 
 COMMITTED_AT: Update = update(store).values(last_commit_at=bindparam("at", type_=Instant))
 
