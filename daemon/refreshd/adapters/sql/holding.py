@@ -66,7 +66,7 @@ def lift(connection: Connection, found: Mapping[CredentialId, Counters], now: da
     statement = update(credential).where(c.id == bindparam("b_id"), c.revision <= _revision())
     connection.execute(
         statement.values(updated_at=bindparam("at", type_=Instant), **_lifted(c.attempt_id.is_(None))),
-        [{"b_id": name, "at": now, **_values(counters)} for name, counters in found.items()],
+        [{"b_id": name, "at": now, **_values(counters)} for name, counters in sorted(found.items())],
     )
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, select
+from sqlalchemy.exc import IntegrityError
 
 from refreshd.adapters.sql import new_logins, statements
 from refreshd.adapters.sql.engine import StoreRefused
@@ -124,10 +126,11 @@ class Importer:
     def _write_chunk(self, chunk: Sequence[Grant], *, replace: bool, now: datetime) -> "_Rows":
         for _ in range(TRIES):
             rows = self._rows(chunk, replace=replace, now=now)
-            with self._engine.begin() as connection:
+            # another import may add the same ids or tokens after the look, where several can write at once
+            with suppress(IntegrityError), self._engine.begin() as connection:
                 if not is_known(connection, self._codec.key_id):
                     raise StoreRefused("the key ring was changed while this ran; run it again, it skips what is stored")
-                if self._known(connection, chunk) == rows.known:
+                if self._known(connection, chunk, lock=True) == rows.known:
                     new_logins.put(connection, added=rows.added, replaced=rows.replaced, prints=rows.prints)
                     return rows
         raise StoreRefused("the store changes too fast under this import; run it again, it skips what is stored")
@@ -139,7 +142,7 @@ class Importer:
         """
         if owned := self.owned(connection, grant):
             return owned
-        known = self._known(connection, [grant])
+        known = self._known(connection, [grant], lock=True)
         existing = known.counters.get(grant.id)
         row = self._row(grant, existing, frozenset(connection.scalars(select(client_fact.c.client)).all()), now)
         digest = self._digest(grant)
@@ -233,16 +236,20 @@ class Importer:
             return f"{grant.id} exists; if a person logged in again, add --replace"
         return None
 
-    def _known(self, connection: Connection, chunk: Sequence[Grant]) -> "_Known":
+    def _known(self, connection: Connection, chunk: Sequence[Grant], *, lock: bool = False) -> "_Known":
+        """`lock`: what is found stays so until the transaction ends."""
         digests = [digest for digest in map(self._digest, chunk) if digest is not None]
-        owners = connection.execute(
-            select(fingerprint.c.digest, fingerprint.c.credential_id).where(fingerprint.c.digest.in_(digests))
-        ).all()
-        rows = connection.execute(
+        query = (
             select(
                 c.id, c.client, c.generation, c.revision, c.health, c.removed_at, statements.NO_LOGIN.label("no_login")
-            ).where(c.id.in_([one.id for one in chunk]))
-        ).all()
+            )
+            .where(c.id.in_([one.id for one in chunk]))
+            .order_by(c.id)
+        )
+        rows = connection.execute(query.with_for_update() if lock else query).all()
+        owners = connection.execute(
+            select(fingerprint.c.digest, fingerprint.c.credential_id).where(fingerprint.c.digest.in_(digests))
+        ).all()  # behind the lock: a removal that was awaited has taken its own
         return _Known(
             owners={row.digest: row.credential_id for row in owners},
             counters={

@@ -50,10 +50,12 @@ def enqueue_chosen(connection: Connection, codec: RowCodec, where: ColumnElement
     """All refresh tokens of these credentials, what was put aside for them included; before they are removed.
 
     While an attempt is open, its token waits until its lease has run out: presented now it would look like theft, and the
-    answer may bring a newer one. Raises `StoreRefused` when one cannot be read.
+    answer may bring a newer one. An answer that is just being stored is awaited, and one that comes later finds the row removed.
+    Raises `StoreRefused` when one cannot be read.
     """
     count = 0
-    for row in connection.execute(select(credential).where(where)).mappings().all():
+    chosen = select(credential).where(where).order_by(credential.c.id).with_for_update()
+    for row in connection.execute(chosen).mappings().all():
         tokens = [_opened(codec, row, one, name) for one, name in _sealed_tokens(connection, row)]
         for token in dict.fromkeys(tokens):
             enqueue(
