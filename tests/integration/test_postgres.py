@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from refreshd.adapters.sql.failover import PAUSE, Failover
 from refreshd.adapters.sql.migrate import migrate, refuse_newer, schema_version
 from refreshd.adapters.sql.postgres import PostgresEngines
 from refreshd.adapters.sql.replicas import SqlReplicas
+from refreshd.adapters.sql.resealing import SqlSealedRows
 from refreshd.adapters.sql.retirement import Retirement
 from refreshd.adapters.sql.schema import HEAD, credential
 from refreshd.adapters.sql.spooling import Spooling
@@ -38,10 +39,11 @@ from refreshd.domain.settle import settle
 from refreshd.domain.transition import Transition
 from refreshd.ports.publisher import Counters
 from refreshd.ports.store import Attempt, Capacity, Committed, Conflict, StoreUnavailable
+from refreshd.service.resealer import Resealer
 from tests.components.pgbouncer import PgBouncer
 from tests.components.postgres_server import PASSWORD, PostgresServer
 from tests.contract.stores import ACME, LEASE, POLICY, PostgresBed, grant
-from tests.fakes import START, FakeClock, success
+from tests.fakes import START, FakeClock, RecordingObserver, success
 from tests.integration.certificates import self_signed
 
 SECOND = timedelta(seconds=1)
@@ -425,6 +427,74 @@ class TestReplicas:
             assert [0, 1, 0] == [len(await each.store.unpublished(limit=9)) for each in (two, one, one)]
             bed.edit("a", updated_at=1)
             assert 1 == len(await two.store.unpublished(limit=9))
+
+
+class TestKeyChange:
+    """Each machine has a ring of its own; one has gained a key."""
+
+    @staticmethod
+    def resealer(bed: PostgresBed, one: Member, observer: RecordingObserver) -> Resealer:
+        rows = SqlSealedRows(
+            one.store.threads,
+            bed.codec,
+            bed.sealer,
+            bed.environment,
+            clock=one.time,
+            engines=one.engines,
+            owner=one.name,
+        )
+        return Resealer(ring=bed.sealer, rows=rows, observer=observer)
+
+    async def test_a_key_is_taken_up_when_every_living_replica_has_it(self, bed: PostgresBed) -> None:
+        """Once everything was sealed anew at once, and the other machine held each credential that fell due there."""
+        bed.add(grant("a"), grant("b"), grant("c"))
+        shutil.copy(bed.ring, bed.directory / "ring-2")
+        observer = RecordingObserver()
+        with replace(bed, ring_name="ring-2") as beside, member(bed, "a") as one, member(beside, "b") as two:
+            first = self.resealer(bed, one, observer)
+            for each in (one, two):
+                await each.replicas.sign_of_life()
+            await first.round()
+            old, new = bed.sealer.primary_key_id, add_key(bed.ring)
+            await first.round()
+            assert (old, ["keys.waits_for_replicas"]) == (bed.sealer.primary_key_id, observer.names())
+            assert ["a"] == [attempt.credential.id for attempt in await two.claim(1)]
+            shutil.copy(bed.ring, beside.ring)
+            await two.replicas.sign_of_life()
+            await first.round()
+            assert new == bed.sealer.primary_key_id
+            assert {new: 4} == dict(Retirement(bed.engines, bed.sealer).rows_by_key())
+            assert ["b", "c"] == sorted(attempt.credential.id for attempt in await two.claim())
+
+    async def test_a_replica_that_starts_with_a_new_first_key_seals_as_the_others_do(self, bed: PostgresBed) -> None:
+        """The first pod of a rolling restart; the last one lets the key be taken up."""
+        bed.add(grant("a"))
+        observer = RecordingObserver()
+        shutil.copy(bed.ring, bed.directory / "ring-2")
+        with replace(bed, ring_name="ring-2") as beside, member(bed, "a") as one:
+            await self.resealer(bed, one, RecordingObserver()).round()
+            await one.replicas.sign_of_life()
+            old, new = bed.sealer.primary_key_id, add_key(beside.ring)
+            with replace(beside) as newer, member(newer, "b") as two:
+                assert new == newer.sealer.primary_key_id
+                second = self.resealer(newer, two, observer)
+                await second.round()
+                assert old == newer.sealer.primary_key_id
+                await one.replicas.sign_off()
+                await second.round()
+                assert new == newer.sealer.primary_key_id
+        assert ["keys.waits_for_replicas", "keys.taken_up", "keys.resealed"] == observer.names()
+
+    async def test_an_unchanged_ring_needs_nobodys_word(self, bed: PostgresBed) -> None:
+        """An older program says nothing about its ring."""
+        observer = RecordingObserver()
+        with member(bed, "a") as one, member(bed, "b") as two:
+            await self.resealer(bed, one, observer).round()
+            await one.replicas.sign_of_life()
+            with bed.engines.write.begin() as connection:
+                connection.execute(text("UPDATE replica SET key_ids = NULL"))
+            await self.resealer(bed, two, observer).round()
+        assert [] == observer.names()
 
 
 class TestSchema:

@@ -138,6 +138,7 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
             limits=limits,
             observer=observer,
             clock=clock,
+            owner=instance,
             on_duty=(lambda: one.on_duty) if one else (lambda: True),
         )
         health = services.health
@@ -163,6 +164,7 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
         if stopped_long(opened.identity, clock, registered):
             services.throttle.start_slowly("long_stop")
         if one is not None:  # open attempts may be another's, who lives; those of the dead end with their leases
+            await beside.resealer.take_up()  # until the others have our first key we seal with theirs
             await one.round()
             ticker.every(REPLICA_EVERY, one.tick)
         elif doubts := await store.recover(

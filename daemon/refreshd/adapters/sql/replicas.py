@@ -81,7 +81,8 @@ class SqlReplicas:
         return found.at
 
     def _note(self, connection: Connection, now: datetime) -> None:
-        sign = {"seen_at": now, "key_id": self._sealer.primary_key_id}
+        keys = ",".join(self._sealer.key_ids)
+        sign = {"seen_at": now, "key_id": self._sealer.primary_key_id, "key_ids": keys}
         if connection.execute(update(replica).where(_r.name == self._name).values(sign)).rowcount == 0:
             connection.execute(insert(replica).values(name=self._name, **sign))
 
@@ -99,6 +100,12 @@ def living(connection: Connection, now: datetime) -> int:
 def keys_in_use(connection: Connection, now: datetime) -> frozenset[str]:
     """What the living seal with."""
     return frozenset(connection.scalars(select(_r.key_id).where(_r.seen_at > now - LIVING)).all())
+
+
+def lacking(connection: Connection, now: datetime, key_id: str, *, but: str) -> int:
+    """How many of the living do not have this key; not counting `but`, the one who asks."""
+    rings = connection.scalars(select(_r.key_ids).where(_r.seen_at > now - LIVING, _r.name != but))
+    return sum(key_id not in (ring or "").split(",") for ring in rings)
 
 
 def _keep(connection: Connection, now: datetime) -> None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, delete, func, insert, or_, select, update
 
 from refreshd.adapters.sql import rescue
 from refreshd.adapters.sql.engine import StoreRefused
@@ -17,6 +17,8 @@ from refreshd.ports.revocation import Revocation
 from refreshd.ports.sealer import Undecryptable
 
 COLUMN = "revocation.refresh_token"
+GIVEN_UP_AFTER = timedelta(days=1)
+"""How long what rests under a key that is not there waits for it."""
 r = revocation.c
 _WAITING = r.refresh_token.is_not(None)
 
@@ -171,7 +173,8 @@ class SqlRevocations:
         await self._threads.writer.run(lambda connection: connection.execute(statement))
 
     async def _read(self, of_client: ColumnElement[bool], now: datetime, limit: int) -> Sequence[Revocation]:
-        query = select(revocation).where(of_client, _WAITING, r.next_attempt_at <= now)
+        readable = or_(r.key_id.in_(self._codec.key_ids), r.asked_at <= now - GIVEN_UP_AFTER)
+        query = select(revocation).where(of_client, _WAITING, r.next_attempt_at <= now, readable)
         query = query.order_by(r.next_attempt_at, r.id).limit(limit)
         rows = await self._threads.reader.run(lambda connection: connection.execute(query).mappings().all())
         return [self._revocation(row) for row in rows]

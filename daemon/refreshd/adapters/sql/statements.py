@@ -26,7 +26,7 @@ from sqlalchemy.sql.dml import Update
 from sqlalchemy.sql.selectable import Select
 
 from refreshd.adapters.sql.schema import HELD, SCHEDULED, Instant, credential, store
-from refreshd.domain.credential import Lane, Reason
+from refreshd.domain.credential import Health, Lane, Reason
 from refreshd.domain.events import StreamEvent
 
 c = credential.c
@@ -116,6 +116,20 @@ RESTORE: Update = (
 
 COMMITTED_AT: Update = update(store).values(last_commit_at=bindparam("at", type_=Instant))
 
+_KNOWN = c.key_id.in_(bindparam("keys", expanding=True))
+OPENABLE = or_(c.refresh_token.is_(None), c.key_id.is_(None), _KNOWN)
+"""Not what rests under a key that this process does not have: another may have it, or it comes. Damage shows when it is opened."""
+
+SHOWABLE = or_(
+    c.access_token.is_(None),
+    c.key_id.is_(None),
+    c.paused == 1,
+    c.health == Health.RELOGIN_REQUIRED.value,
+    c.removed_at.is_not(None),
+    _KNOWN,
+)
+"""The same for its access token, where that is shown at all."""
+
 FIRST_DUE: Select[tuple[str]] = (
     select(c.id)
     .where(
@@ -123,6 +137,7 @@ FIRST_DUE: Select[tuple[str]] = (
         c.client.in_(bindparam("clients", expanding=True)),
         c.lane.in_(LANES),
         c.next_attempt_at <= bindparam("now", type_=Instant),
+        OPENABLE,
     )
     .limit(1)
 )
@@ -195,6 +210,7 @@ def _claim(work: Work) -> Update:
         c.next_attempt_at <= bindparam("now", type_=Instant),
         c.id.not_in(bindparam("holding", expanding=True)),
         c.attempt_id.is_(None),
+        OPENABLE,
     )
     order: tuple[ColumnElement[Any], ...] = (c.next_attempt_at,)
     if work is Work.LIVING:

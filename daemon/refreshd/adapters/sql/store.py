@@ -127,7 +127,7 @@ class SqlStore:
         able = {client: room for client, room in capacity.items() if room.count > 0}
         if not able or total <= 0:
             return Claims(attempts=())
-        due = await self._reader.run(lambda connection: due_lanes(connection, able, now))
+        due = await self._reader.run(lambda connection: due_lanes(connection, able, now, keys=self._codec.key_ids))
         if not due:
             return Claims(attempts=())
         self._reached(Step.CLAIM_BEGUN)
@@ -276,7 +276,11 @@ class SqlStore:
         return found.at
 
     async def _snapshots(self, query: Any) -> Sequence[Snapshot]:
+        """Not of what cannot be read here: shown without its token, it would count as shown."""
+        keys = {"keys": self._codec.key_ids}
+
         def work(connection: Connection) -> Sequence[Snapshot]:
-            return [self._codec.snapshot(row) for row in connection.execute(query).mappings()]
+            rows = connection.execute(query.where(statements.SHOWABLE), keys)
+            return [self._codec.snapshot(row) for row in rows.mappings()]
 
         return await self._reader.run(work)
