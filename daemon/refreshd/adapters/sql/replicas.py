@@ -50,10 +50,11 @@ class SqlReplicas:
             spooling = self._spooling
             restored = spooling.restore(connection) if self._failover.restoring else spooling.restore_held(connection)
             spooling.forget()
+            self._failover.await_others(_signs(connection, but=self._name))
             self._note(connection, now)
             on_duty = self._on_duty(connection, now)
             if on_duty:
-                _keep(connection, now)
+                _keep(connection, now, forget=not self._failover.waits)
             return Standing(
                 living=living(connection, now), on_duty=on_duty, returned=self._failover.count, restored=restored
             )
@@ -108,9 +109,15 @@ def lacking(connection: Connection, now: datetime, key_id: str, *, but: str) -> 
     return sum(key_id not in (ring or "").split(",") for ring in rings)
 
 
-def _keep(connection: Connection, now: datetime) -> None:
-    """The store's own sign of life, which never goes back, and the names of the long dead."""
+def _signs(connection: Connection, *, but: str) -> dict[str, datetime]:
+    rows = connection.execute(select(_r.name, _r.seen_at).where(_r.name != but))
+    return {row.name: row.seen_at for row in rows}
+
+
+def _keep(connection: Connection, now: datetime, *, forget: bool) -> None:
+    """The store's own sign of life, which never goes back. `forget`: the names of the long dead, but not behind a long outage."""
     at = bindparam("at", now, type_=Instant)
     later = case((store.c.last_commit_at > at, store.c.last_commit_at), else_=at)
     connection.execute(update(store).values(last_commit_at=later))
-    connection.execute(delete(replica).where(_r.seen_at < now - _FORGOTTEN))
+    if forget:
+        connection.execute(delete(replica).where(_r.seen_at < now - _FORGOTTEN))
