@@ -4,7 +4,9 @@ import asyncio
 import os
 import random
 import shutil
+import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select, text, update
+from sqlalchemy import event, make_url, select, text, update
 from sqlalchemy.exc import OperationalError
 
 from refreshd.adapters.key_ring_editing import add_key
@@ -33,6 +35,7 @@ from refreshd.adapters.sql.spooling import Spooling
 from refreshd.adapters.sql.store import SqlStore
 from refreshd.domain.events import CredentialHeld
 from refreshd.domain.outcome import Outcome
+from refreshd.domain.policy import CONNECT_TIMEOUT
 from refreshd.domain.secret import Secret
 from refreshd.domain.settle import settle
 from refreshd.domain.transition import Transition
@@ -466,6 +469,22 @@ class TestReplicas:
             assert [0, 1, 0] == [len(await each.store.unpublished(limit=9)) for each in (two, one, one)]
             bed.edit("a", updated_at=1)
             assert 1 == len(await two.store.unpublished(limit=9))
+
+
+def test_a_host_that_hangs_delays_a_connection_by_less_than_the_pause_counts_with(bed: PostgresBed) -> None:
+    """A machine that is frozen takes connections and never speaks; each host has its own limit, whatever a commit may take."""
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        there = make_url(bed.url)
+        hosts = f"127.0.0.1:{frozen.getsockname()[1]},127.0.0.1:{there.port}"
+        engines = PostgresEngines(
+            f"postgresql://{there.username}:{there.password}@{hosts}/{there.database}", limit=30 * SECOND
+        )
+        began = time.monotonic()
+        try:
+            engines.check()
+        finally:
+            engines.close()
+        assert time.monotonic() - began < (CONNECT_TIMEOUT + 2 * SECOND).total_seconds()
 
 
 class TestKeyChange:
