@@ -45,7 +45,7 @@ class Resealer:
         self._busy = busy
         self._pause = pause
         self._event = asyncio.Event()
-        self._sealing_with = ""
+        self._sealing_with = self._moved_to = ""
         self._fault = ""
         self._unreadable = 0
         self._late = False
@@ -67,12 +67,14 @@ class Resealer:
 
     async def round(self) -> None:
         """Look at the ring; move rows when it changed, and when some were counted under an older key."""
-        changed = await self.take_up()
+        await self.take_up()
         await self._release()
         self._tell_missing()
-        if changed or (self._late and not self._waiting.lacking):
+        changed = self._sealing_with != self._moved_to
+        if (changed or self._late) and not self._waiting.lacking:
             self._late = False
             await self.move_all()
+            self._moved_to = self._sealing_with
 
     def on_event(self, event: Event) -> None:
         """The count of each minute tells whether a command that began before a change has sealed with the older key since."""
@@ -80,26 +82,25 @@ class Resealer:
             self._counted = event.figures.rows_by_key
             self._late = any(count for key, count in self._counted.items() if key != self._sealing_with)
 
-    async def take_up(self) -> bool:
-        """Seal with the ring's first key, if it is a new one and every daemon on this store has it; whether it is so."""
+    async def take_up(self) -> None:
+        """Seal with the ring's first key, if it is a new one and every daemon on this store has it."""
         looked = self._ring.look()
         if looked.fault and looked.fault != self._fault:
             self._observer.on_event(KeyRingRefused(error=looked.fault))
         self._fault = looked.fault
         if looked.first == self._sealing_with:
             self._waiting = Sealing(key_id="")
-            return False
+            return
         sealing = await self._rows.take_up(looked.first)
         if sealing.lacking and sealing != self._waiting:
             self._observer.on_event(KeyWaits(key_id=looked.first, lacking=sealing.lacking))
         self._waiting = sealing
         if sealing.lacking:
             self._sealing_with = sealing.key_id if sealing.key_id != looked.first else ""
-            return False
+            return
         if self._sealing_with:
             self._observer.on_event(KeyTakenUp(key_id=looked.first))
         self._sealing_with = looked.first
-        return True
 
     async def move_all(self) -> None:
         """Until one pass finds nothing left to move. Raises `StoreUnavailable`; what was moved stays moved."""

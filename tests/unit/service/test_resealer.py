@@ -165,6 +165,15 @@ async def test_rows_under_missing_keys_are_told_with_each_count() -> None:
     assert ([2, 0], ["keys.missing"]) == (numbers, bench.observer.names())
 
 
+async def test_a_key_taken_up_before_the_first_round_moves_the_rows_too() -> None:
+    """Among replicas a start takes it up before anything is claimed."""
+    bench = Bench()
+    await bench.resealer.take_up()
+    await bench.resealer.round()
+    await bench.resealer.round()
+    assert (["old"], 1) == (bench.rows.taken_up, bench.rows.asked)
+
+
 async def test_holds_are_looked_at_when_the_ring_has_gained_a_key() -> None:
     """At the start too; not every second."""
     bench = Bench()
