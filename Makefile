@@ -45,7 +45,7 @@ define programme
 	  $(addprefix --replicas ,$(REPLICAS)) $(addprefix --credentials ,$(CREDENTIALS)) $(addprefix --days ,$(DAYS)) --record
 endef
 
-.PHONY: help demo test test-browser check states crash simulate fuzz stateful shutdown wire disk replicas primary bench bench-scale mutate lock clean
+.PHONY: help demo test test-browser check states crash simulate fuzz stateful shutdown wire disk replicas primary bench bench-scale bench-replicas mutate lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -103,6 +103,10 @@ bench: $(BENCH)/.complete ## CPU, throughput and latency beside what users would
 bench-scale: $(BENCH)/.complete ## the same daemon with up to N=1000000 stored credentials, into docs/performance.md
 	@tests/components/setup
 	@$(BENCH)/bin/python -m bench scale --most $(or $(N),1000000)
+
+bench-replicas: $(DEV)/.complete ## refreshes a second of one and of REPLICAS=2 on PostgreSQL, into docs/performance.md; ROUNDS=5 N=4000
+	@tests/components/setup
+	@$(DEV)/bin/python -m bench.replicas --rounds $(or $(ROUNDS),5) --credentials $(or $(N),4000) --replicas $(or $(REPLICAS),2)
 
 states: $(DEV)/.complete ## print the table of transitions into docs/states.md
 	@$(DEV)/bin/python -m tests.unit.domain.states

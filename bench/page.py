@@ -10,8 +10,8 @@ from bench.processes import machine
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 HEAD = """# Performance
 
-What refreshd costs, and which of its goals it misses. The sections "Speed" and "Scale" are written by `make bench` and
-`make bench-scale`, which take every figure in one run; "Notes" is written by people.
+What refreshd costs, and which of its goals it misses. The sections "Speed", "Scale" and "Replicas" are written by `make bench`,
+`make bench-scale` and `make bench-replicas`, which take every figure in one run; "Notes" is written by people.
 """
 GOALS = ("figure", "measured", "goal", "", "how")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.credentials import write_grants
 from bench.exposition import total
-from bench.installation import Installation, daemon, install, wait_until
+from bench.installation import Installation, NotInTime, daemon, install, wait_until
 from bench.token_provider import TokenProvider
 
 BEFORE_EXPIRY = 300.0  # refresh_before_expiry's default
@@ -41,7 +41,11 @@ def check_all_refreshed(installed: Installation) -> None:
 
 
 def _all_shown(installed: Installation, count: int) -> bool:
-    """Each credential once as imported and once because the daemon started: work that is not a refresh's is over."""
+    """Each credential once as imported and once because the daemon started: work that is not a refresh's is over.
+
+    Raises `NotInTime` when the first one fell due before: then it is not known what was shown for which reason.
+    """
     samples = installed.metrics()
-    shown = total(samples, "refreshd_publishes_total") - total(samples, "refreshd_refreshes_total")
-    return shown >= 2 * count
+    if total(samples, "refreshd_refreshes_total"):
+        raise NotInTime("the import and the first publication took longer than was left until the first refresh")
+    return total(samples, "refreshd_publishes_total") >= 2 * count

@@ -146,6 +146,16 @@ class TestHistory:
         ] == [(one.outcome, one.code, one.phase, one.generation) for one in entries]
         assert {("p1", SECOND)} == {(one.owner, (one.ended_at or START) - one.started_at) for one in entries}
 
+    async def test_an_attempt_ends_when_its_answer_came(self, bed: Bed) -> None:
+        """Not when a store that was away could at last be told: a repetition is timed by the former (protocol R8)."""
+        bed.add(grant())
+        attempt = await claim(bed.store, START)
+        lost = settled(attempt, Uncertain(code="deadline", phase=Phase.SENT), START + SECOND)
+        assert Committed() == await bed.store.commit(attempt, lost, now=START + 20 * SECOND)
+        [entry] = bed.inventory.history("a")
+        assert START + SECOND == entry.ended_at
+        assert START + SECOND + POLICY.settle_delay == lost.after.next_attempt_at
+
     async def test_an_attempt_that_nobody_ended_is_in_it(self, bed: Bed, other: SqlStore) -> None:
         """Under way, found open at a start, or taken over: how far it came is not known."""
         bed.add(grant())

@@ -1,4 +1,4 @@
-"""PostgreSQL killed again and again in the middle of commits of two replicas; no login may be lost and none presented twice.
+"""PostgreSQL killed again and again in the middle of commits of replicas; no login may be lost and none presented twice.
 
 `n` is the number of crashes. Each comes while answers are being stored: some are in the database, some in flight, some spooled.
 """
@@ -17,15 +17,17 @@ from tests.components.postgres_server import PostgresServer
 from tests.components.redis_server import RedisServer
 from tests.programme.daemons.asking import until
 from tests.programme.daemons.installation import Installation, MarkedLedger, names
+from tests.programme.daemons.lateness import Heartbeat
 from tests.programme.daemons.processes import ForkServer, Process
 from tests.programme.programme import Limits, Report
-from tests.programme.sharing.judge import unexplained_reuses
+from tests.programme.sharing.judge import Terms, met_at_the_provider, repeated_too_early, unexplained_reuses
 from tests.programme.sharing.site import SCHEDULER, attempts
 
 REPLICAS = 2
 CREDENTIALS = 200
 LIFETIME = 20.0
 LATENCY = Latency(low=0.0, high=0.3)
+TERMS = Terms(settle_delay=1.0, lease=13.0, slowest=LATENCY.high)
 BUSY_SECONDS = 40.0
 CALM_SECONDS = 25.0
 _READY_SECONDS = 30.0
@@ -55,8 +57,9 @@ def run(limits: Limits) -> Report:
             in_flight=90,
         )
         installation.log_in(names(CREDENTIALS), due=True)
+        heartbeat = Heartbeat(provider)
         provider.mix((1.0, LATENCY))
-        replicas = [installation.daemon() for _ in range(REPLICAS)]
+        replicas = [installation.daemon() for _ in range(limits.replicas or REPLICAS)]
         texts += [_tail(one) for one in replicas if not one.wait_for("daemon.ready", _READY_SECONDS)]
         while not texts and limits.going(crashes):
             if not _busy(provider.requests):
@@ -72,7 +75,8 @@ def run(limits: Limits) -> Report:
         waited = sum(len(one.events("store.unpersisted_responses")) for one in replicas) // 2
         log = attempts(server, url)
         families, reuses = list(provider.families().values()), provider.reuses()
-        texts += unexplained_reuses(reuses, installation.logins, log, settle_delay=1.0)
+        texts += unexplained_reuses(reuses, installation.logins, log, TERMS, heartbeat.lag())
+        texts += repeated_too_early(log, TERMS)
         texts += [f"the login {one.id} died of {one.died_because}" for one in families if not one.alive]
     return Report(
         name="primary",
@@ -83,7 +87,9 @@ def run(limits: Limits) -> Report:
             "answers that waited for the database": waited,
             "credentials": CREDENTIALS,
             "refreshes": sum(one.outcome == "refreshed" for one in log),
+            "repetitions that met at the provider": met_at_the_provider(reuses, TERMS),
             "tokens presented twice": len(reuses),
+            "worst standstill of the provider in ms": int(1000 * heartbeat.worst),
         },
         violations=texts,
         minima={"answers that waited for the database": crashes, "refreshes": 20 * crashes},

@@ -1,4 +1,4 @@
-"""Three replicas on one PostgreSQL, their clocks five minutes apart, killed and frozen at random throughout; the ledger judges.
+"""Replicas on one PostgreSQL, their clocks five minutes apart, killed and frozen at random throughout; the ledger judges.
 
 A token may reach the provider twice only when its first attempt ended unheard, and a login may be lost only to that. `n` is the
 number of refreshes to reach; a run ends there or when its time is over.
@@ -16,9 +16,19 @@ from refreshd.demo.provider import ProviderThread
 from tests.components.postgres_server import PostgresServer
 from tests.components.redis_server import RedisServer
 from tests.programme.daemons.installation import Installation, MarkedLedger, names
+from tests.programme.daemons.lateness import Heartbeat
 from tests.programme.daemons.processes import ForkServer
 from tests.programme.programme import Limits, Report
-from tests.programme.sharing.judge import LAPSED, unexplained_lapses, unexplained_losses, unexplained_reuses
+from tests.programme.sharing.judge import (
+    LAPSED,
+    Terms,
+    met_at_the_provider,
+    repeated_too_early,
+    unexplained_lapses,
+    unexplained_losses,
+    unexplained_reuses,
+)
+from tests.programme.sharing.people import People
 from tests.programme.sharing.site import (
     APART,
     LEASE,
@@ -34,12 +44,14 @@ REPLICAS = 3
 LIFETIME = 20.0
 CALM_SECONDS = LEASE + 4
 LATENCY = Latency(low=0.2, high=1.2)
+TERMS = Terms(settle_delay=1.0, lease=LEASE, slowest=LATENCY.high)
 ONE_SITE = 3 * 60.0
 
 
 def run(limits: Limits) -> Report:
     """`n` refreshes. Two thousand credentials, or as many as the machine can serve in a short run."""
     credentials = 2000 if limits.seconds >= ONE_SITE else 300
+    count = limits.replicas or REPLICAS
     seen, chance = Seen(), random.Random(limits.seed)
     with (
         tempfile.TemporaryDirectory(prefix="replicas-") as directory,
@@ -60,6 +72,7 @@ def run(limits: Limits) -> Report:
             in_flight=90,
         )
         installation.log_in(names(credentials))
+        heartbeat = Heartbeat(provider)
         provider.mix((1.0, LATENCY))
         over = _end_of(limits, provider.requests)
         replicas = [
@@ -70,9 +83,10 @@ def run(limits: Limits) -> Report:
                 seen=seen,
                 over=over,
             )
-            for number in range(REPLICAS)
+            for number in range(count)
         ]
-        side_by_side(replicas)
+        with People(installation):
+            side_by_side(replicas)
         time.sleep(CALM_SECONDS)
         for one in replicas:
             one.end()
@@ -80,7 +94,8 @@ def run(limits: Limits) -> Report:
         families, reuses = list(provider.families().values()), provider.reuses()
         texts = [
             *seen.faults,
-            *unexplained_reuses(reuses, installation.logins, log, settle_delay=1.0),
+            *unexplained_reuses(reuses, installation.logins, log, TERMS, heartbeat.lag()),
+            *repeated_too_early(log, TERMS),
             *unexplained_losses(families, reuses),
             *unexplained_lapses(log, seen.disturbances, lease=LEASE),
         ]
@@ -93,13 +108,16 @@ def run(limits: Limits) -> Report:
         counts={
             **dict(sorted(seen.counts.items())),
             "credentials": credentials,
+            "logins": len(families),
             "logins lost in the window": sum(not one.alive for one in families),
             "minutes between clocks": 0 if faketime_missing() else APART // 60,
+            "repetitions that met at the provider": met_at_the_provider(reuses, TERMS),
             "takeovers": sum(one.code == LAPSED for one in log),
             "tokens presented twice": len(reuses),
+            "worst standstill of the provider in ms": int(1000 * heartbeat.worst),
         },
         violations=texts,
-        minima=_minima(limits),
+        minima=_minima(limits, count),
     )
 
 
@@ -107,9 +125,12 @@ def _end_of(limits: Limits, requests: Callable[[], int]) -> Callable[[], bool]:
     return lambda: not limits.going(requests())
 
 
-def _minima(limits: Limits) -> dict[str, int]:
-    """In three minutes 100 takeovers and 20 late wake-ups. A short run, which spends much of its time starting, owes less."""
-    share = min(limits.seconds, limits.elapsed) / ONE_SITE
+def _minima(limits: Limits, replicas: int) -> dict[str, int]:
+    """In three minutes 100 takeovers and 20 late wake-ups. A short run, which spends much of its time starting, owes less.
+
+    Fewer than three replicas are disturbed less often; more of them share what is in flight, so they owe no more.
+    """
+    share = min(limits.seconds, limits.elapsed) / ONE_SITE * min(replicas / REPLICAS, 1.0)
     if limits.seconds < ONE_SITE:
         share *= 0.7
     return {"takeovers": int(100 * share), "late wake-ups": int(20 * share)}

@@ -49,6 +49,7 @@ _SECRET_TEXT = re.compile(
     r"((?:access_token|refresh_token|client_secret|password|code_verifier|code)\W{1,4}|(?:Bearer|Basic)\s+)[^\s\"'&,}]+",
     re.IGNORECASE,
 )
+_NUMBERS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
 _CHECKED = frozenset({"id", "client"})
 _URL_PASSWORD = re.compile(r"(\w+://[^\s/:@]*:)[^\s/]+@")  # up to the last @: a password may hold one
 
@@ -111,8 +112,10 @@ class StructlogObserver:
         self._warned: dict[tuple[str, str], float] = {}
 
     def on_event(self, event: Event) -> None:
+        if event.level == "none":
+            return
         level = self._level(event)
-        if level == "none":
+        if not self._log.is_enabled_for(_NUMBERS[level]):
             return
         emit = getattr(self._log, level)
         emit(Harmless(event.name), **_fields(event))

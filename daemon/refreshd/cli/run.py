@@ -31,7 +31,7 @@ def run(context: typer.Context) -> None:
             signal.signal(number, _stop_starting)
     loaded = load_settings(context)
     settings = loaded.settings
-    from refreshd.adapters.process import forbid_core_dumps  # noqa: PLC0415
+    from refreshd.adapters.process import forbid_core_dumps, shorten_pauses  # noqa: PLC0415
     from refreshd.adapters.structlog_observer import configure_logging, log_lines  # noqa: PLC0415
     from refreshd.wiring.store import open_store, run_lock  # noqa: PLC0415
 
@@ -44,6 +44,7 @@ def run(context: typer.Context) -> None:
             log_lines().warning(
                 "store.migrated", copy=str(opened.migrated.copy), text="keep the copy, never start from it"
             )
+        shorten_pauses()
         code = asyncio.run(_run(settings, opened))
     raise typer.Exit(code)
 

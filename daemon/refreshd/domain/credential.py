@@ -144,7 +144,8 @@ def lane_of(credential: Credential) -> Lane:
 
 def laned(credential: Credential) -> Credential:
     """The same in its place in the order of work."""
-    return replace(credential, lane=lane_of(credential))
+    lane = lane_of(credential)
+    return credential if credential.lane is lane else replace(credential, lane=lane)
 
 
 def is_ending(relogin_by: datetime | None, next_attempt_at: datetime | None) -> bool:

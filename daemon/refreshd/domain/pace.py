@@ -35,7 +35,7 @@ def learn(pace: Pace, outcome: Outcome, *, at: float) -> Pace:
             return replace(found, raised_at=at) if found.failures >= SEVERAL else found
         case Refreshed() | Rejected() if pace.failures >= OUTAGE_AFTER:
             return slowed(at)
-        case Refreshed() | Rejected():
+        case Refreshed() | Rejected() if pace.failures:
             return replace(pace, failures=0)
         case _:
             return pace

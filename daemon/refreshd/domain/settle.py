@@ -1,12 +1,13 @@
 """The only state machine: what one outcome makes of one credential. Pure; it never erases a refresh token."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import Any, assert_never
 
 from refreshd.domain import condemnation
 from refreshd.domain import policy as rules
-from refreshd.domain.credential import FIRST_FAILURES, AccessToken, Credential, Health, laned
+from refreshd.domain.credential import FIRST_FAILURES, AccessToken, Credential, Health, Lane, laned
 from refreshd.domain.events import (
     CredentialRefreshed,
     RefreshDeferred,
@@ -99,22 +100,21 @@ def _refreshed(
     )
     turn = rules.refresh_at(policy, issued_at=sent_at, expires_at=sent_at + lifetime, draw=draw)
     proves = _proves_sliding(seen, policy, sent_at)
-    after, warnings_left = _dated(
-        replace(
-            _cleared(seen),
-            generation=seen.generation + 1,
-            scope=outcome.scope or seen.scope,
-            rotated_at=sent_at if outcome.refresh_token else seen.rotated_at,
-            issued_at=sent_at,
-            expires_at=sent_at + lifetime,
-            refresh_at=turn,
-            next_attempt_at=turn,
-            failures=0,
-        ),
-        policy,
-        sent_at=sent_at,
-        now=now,
-        sliding=proves,
+    rotated_at = sent_at if outcome.refresh_token else seen.rotated_at
+    deadline, warnings_left = _deadline(seen, policy, rotated_at=rotated_at, sent_at=sent_at, now=now, sliding=proves)
+    after = replace(
+        seen,
+        **_CLEARED,
+        generation=seen.generation + 1,
+        scope=outcome.scope or seen.scope,
+        rotated_at=rotated_at,
+        issued_at=sent_at,
+        expires_at=sent_at + lifetime,
+        refresh_at=turn,
+        next_attempt_at=turn,
+        failures=0,
+        relogin_by=deadline,
+        relogin_step=min(seen.relogin_step, warnings_left),
     )
     after = laned(after)
     recovered = seen.health is Health.RELOGIN_REQUIRED
@@ -155,19 +155,17 @@ def _refresh_token_only(
     """Persist first, judge later (protocol R6): the login is saved, the access token is asked for again."""
     wait = rules.backoff(seen.failures, now=now, expires_at=seen.expires_at, draw=draw)
     proves = _proves_sliding(seen, policy, sent_at)
-    after, warnings_left = _dated(
-        replace(
-            _cleared(seen),
-            generation=seen.generation + 1,
-            scope=outcome.scope or seen.scope,
-            rotated_at=sent_at,
-            next_attempt_at=now + wait,
-            failures=seen.failures + 1,
-        ),
-        policy,
-        sent_at=sent_at,
-        now=now,
-        sliding=proves,
+    deadline, warnings_left = _deadline(seen, policy, rotated_at=sent_at, sent_at=sent_at, now=now, sliding=proves)
+    after = replace(
+        seen,
+        **_CLEARED,
+        generation=seen.generation + 1,
+        scope=outcome.scope or seen.scope,
+        rotated_at=sent_at,
+        next_attempt_at=now + wait,
+        failures=seen.failures + 1,
+        relogin_by=deadline,
+        relogin_step=min(seen.relogin_step, warnings_left),
     )
     after = laned(after)
     event = RefreshTokenOnly(
@@ -251,31 +249,35 @@ def _misconfigured(seen: Credential, outcome: Misconfigured, *, now: datetime) -
     return Transition(after=after, event=event)
 
 
-def _cleared(credential: Credential) -> Credential:
-    """A success ends doubt, rejections and condemnation."""
-    return replace(
-        credential,
-        health=Health.ACTIVE,
-        reason=None,
-        in_doubt=False,
-        rejections=0,
-        rejected_code=None,
-        first_rejected_at=None,
-        condemned_at=None,
-    )
+_CLEARED: Mapping[str, Any] = {
+    "health": Health.ACTIVE,
+    "reason": None,
+    "in_doubt": False,
+    "rejections": 0,
+    "rejected_code": None,
+    "first_rejected_at": None,
+    "condemned_at": None,
+    "lane": Lane.ORDINARY,
+}
+"""A success ends doubt, rejections and condemnation; its lane is most often the ordinary one."""
 
 
-def _dated(
-    credential: Credential, policy: RefreshPolicy, *, sent_at: datetime, now: datetime, sliding: bool
-) -> tuple[Credential, int]:
-    """Set the re-login deadline; also how many warnings it leaves standing. A warning given is never given twice."""
+def _deadline(
+    seen: Credential,
+    policy: RefreshPolicy,
+    *,
+    rotated_at: datetime,
+    sent_at: datetime,
+    now: datetime,
+    sliding: bool,
+) -> tuple[datetime | None, int]:
+    """The re-login deadline, and how many warnings it leaves standing. A warning given is never given twice."""
     if sliding:
         policy = replace(policy, lifetime_from=rules.LifetimeFrom.ROTATION)
-    deadline = rules.relogin_by(policy, login_at=credential.login_at, rotated_at=credential.rotated_at)
+    deadline = rules.relogin_by(policy, login_at=seen.login_at, rotated_at=rotated_at)
     if deadline is not None and policy.refresh_lifetime is not None and deadline < sent_at:
         deadline = sent_at + policy.refresh_lifetime  # this success came after that end, without a new refresh token
-    reached = rules.steps_reached(policy.ladder, deadline=deadline, now=now)
-    return replace(credential, relogin_by=deadline, relogin_step=min(credential.relogin_step, reached)), reached
+    return deadline, rules.steps_reached(policy.ladder, deadline=deadline, now=now)
 
 
 def _proves_sliding(seen: Credential, policy: RefreshPolicy, sent_at: datetime) -> bool:

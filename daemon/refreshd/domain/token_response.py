@@ -276,4 +276,5 @@ def _is_text(value: object) -> bool:
 
 
 def _is_plain(text: str) -> bool:
-    return len(text) <= MAX_TOKEN and not _UNPRINTABLE.search(text)
+    plain_ascii = text.isascii() and text.isprintable()  # almost every token, and far quicker than a search
+    return len(text) <= MAX_TOKEN and (plain_ascii or not _UNPRINTABLE.search(text))

@@ -14,7 +14,7 @@ Work = Callable[[Attempt, Moment], Awaitable[None]]
 
 
 class Pool:
-    """At most `size` attempts under way. `on_free` is called when one has ended."""
+    """At most `size` attempts under way, those included whose answer is being stored. `on_free`: there is room again."""
 
     def __init__(self, work: Work, *, size: int, observer: Observer, on_free: Callable[[], None]) -> None:
         self._work = work
@@ -58,5 +58,7 @@ class Pool:
                 TaskCrashed(task=f"refresh {attempt.credential.id}", error=type(exc).__name__, trace=trace)
             )
         finally:
+            was_full = not self.free
             del self._tasks[attempt.id], self._attempts[attempt.id]
-            self._on_free()
+            if was_full:
+                self._on_free()

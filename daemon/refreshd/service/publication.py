@@ -26,6 +26,9 @@ from refreshd.ports.store import Store, StoreUnavailable
 
 BATCH = 200
 RECONNECT_AFTER = 0.5
+# Seconds between rounds, for each of several that were published together; and at most. The next ones share a round.
+GATHER = 0.0003
+LONGEST_GATHER = 0.010
 FLUSH_AGAIN = 0.2
 # A little less than the second at which the wiring wakes this, so that no look is put off to the next by a hair.
 CHECK_EVERY = timedelta(milliseconds=900)
@@ -61,6 +64,7 @@ class Publication:
         self._reached = reached
         self._pause = pause
         self._event = asyncio.Event()
+        self._together = 0
         self._connected = False
         self._foreign: str | None = None
         self._taking = False
@@ -84,6 +88,8 @@ class Publication:
             elif self._republishing:
                 await self._pause(max(0.0, began + PAGE_EVERY - self._clock.monotonic()))
             else:
+                if self._together > 1:
+                    await self._pause(min(LONGEST_GATHER, GATHER * self._together))
                 await self._event.wait()
 
     def show_again(self, reason: str) -> None:
@@ -166,7 +172,9 @@ class Publication:
         self._republishing = False  # begins anew when the keys are ours; until then there is nothing to go on with
 
     async def _publish_pending(self) -> None:
+        self._together = 0
         while pending := await self._store.unpublished(limit=BATCH):
+            self._together = len(pending)
             results = await self._publish(pending, pending=True)
             if len(pending) < BATCH or Published.FAILED in results:
                 return

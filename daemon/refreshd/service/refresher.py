@@ -116,7 +116,8 @@ class Refresher:
         self._reached(Step.ANSWERED)
         took = timedelta(seconds=self._clock.boottime() - woke)
         one = self._registrations[before.client]  # what it is known by now: sliding may have been proven meanwhile
-        attempt = replace(attempt, credential=moved(before, self._timekeeper.moved_since(claimed_at)))
+        if by := self._timekeeper.moved_since(claimed_at):
+            attempt = replace(attempt, credential=moved(before, by))
         transition = await self._settle(attempt, _unrotated(outcome, attempt), one.policy, took=took)
         self._reached(Step.SETTLED)
         self.storing += 1

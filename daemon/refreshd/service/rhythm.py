@@ -9,7 +9,7 @@ import math
 STEADY = 8.0  # rows that one look should find
 SHORTEST = 0.05
 MEMORY = 2.0
-GATHER = 0.015
+GATHER = 0.008
 
 
 class Rhythm:

@@ -87,11 +87,12 @@ class Scanner:
             if self._blocked():  # an answer waits for a failing store: its row must not be claimed again
                 self._failed()
                 return
-            if min(self._pool.free, sum(one.count for one in capacity.values())) <= 0:
+            if min(self._free, sum(one.count for one in capacity.values())) <= 0:
                 self._finished(0)
                 return
             claimed_at = self._timekeeper.moment()
-            claims = await self._claim(capacity)
+            most = self._most
+            claims = await self._claim(capacity, most)
             for event in claims.held:
                 self._observer.on_event(event)
             attempts = await self._guard.sift(claims.attempts)
@@ -105,6 +106,8 @@ class Scanner:
             self._pool.start(attempt, claimed_at=claimed_at)
         asked = {client for client, one in capacity.items() if one.count > 0}
         self._more = (self._more - asked) | claims.more  # who could not be asked now still waits
+        if len(claims.attempts) == most and self._free:
+            self.wake()
         self._finished(len(attempts))
 
     def _failed(self) -> None:
@@ -117,17 +120,24 @@ class Scanner:
         self._health.scanned(store_answered=True)
         self._observer.on_event(ScanFinished(at=self._clock.now(), claimed=claimed))
 
-    async def _claim(self, capacity: Mapping[ClientName, Capacity]) -> Claims:
+    @property
+    def _free(self) -> int:
+        return min(self._pool.free, self._throttle.free)
+
+    @property
+    def _most(self) -> int:
+        """What starts together is answered together: half of the slots work while the other half waits for the provider."""
+        return min(self._free, max(1, self._throttle.concurrency // 2))
+
+    async def _claim(self, capacity: Mapping[ClientName, Capacity], most: int) -> Claims:
         now = self._clock.now()
-        return await self._store.claim_due(
-            now=now, capacity=capacity, total=self._pool.free, holding=self._pool.holding()
-        )
+        return await self._store.claim_due(now=now, capacity=capacity, total=most, holding=self._pool.holding())
 
     async def _pause(self) -> None:
         if self._health.draining:
             return
         wait = min(self._ticked_at + self._patience - self._clock.monotonic(), self._rhythm.pause)
-        if self._more and self._pool.free:
+        if self._more and self._free:
             wait = min(wait, self._throttle.next_token_in())
         try:
             async with asyncio.timeout(max(0.0, wait)):

@@ -1,7 +1,7 @@
 """What each client may be asked to bear now: requests in flight, requests per second, and whether it may be asked at all."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -41,17 +41,22 @@ class Throttle:
         self,
         limits: Mapping[ClientName, Limits],
         *,
+        concurrency: int,
         leases: Mapping[ClientName, timedelta],
         horizons: Mapping[ClientName, timedelta],
         machines: Collection[ClientName] = (),
         clock: Clock,
         observer: Observer,
+        on_free: Callable[[], None] = lambda: None,
     ) -> None:
         """`leases`: how long an attempt may own its row; `horizons`: how long a living access token can have been due.
 
-        `machines`: clients that ask for themselves.
+        `concurrency`: requests in flight over all clients. `machines`: clients that ask for themselves. `on_free` is called when
+        a request has ended: its slot is free while its answer is still being stored.
         """
         self._limits = self._configured = limits
+        self.concurrency = concurrency
+        self._on_free = on_free
         self._leases = leases
         self._horizons = horizons
         self._machines = frozenset(machines)
@@ -60,6 +65,11 @@ class Throttle:
         self._starts = 0
         start = clock.monotonic()
         self._states = {name: _State(tokens=_burst(limit), filled_at=start) for name, limit in limits.items()}
+
+    @property
+    def free(self) -> int:
+        """How many requests may start now over all clients."""
+        return max(0, self.concurrency - sum(state.in_flight for state in self._states.values()))
 
     def capacity(self) -> dict[ClientName, Capacity]:
         """What may start now, a client each; 0 for a suspended one, so that it hides nobody.
@@ -151,6 +161,7 @@ class Throttle:
             state.breaker = rules.observe(before, outcome, sent_at=sent_at, now=self._clock.now())
             self._tell(client, before, state.breaker)
             self._learn_pace(client, state, outcome)
+        self._on_free()
 
     def _learn_pace(self, client: ClientName, state: _State, outcome: Outcome) -> None:
         before = now_at(state.pace, self._clock.monotonic())

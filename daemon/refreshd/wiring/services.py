@@ -31,6 +31,9 @@ from refreshd.service.throttle import Throttle
 from refreshd.service.timekeeper import Timekeeper
 from refreshd.wiring.registrations import horizon_of, load_of
 
+UNSTORED = 2
+"""Attempts under way for each request that may be in flight: as many answers again may wait for the store."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
@@ -94,7 +97,16 @@ def assemble(
     leases = {name: one.policy.lease for name, one in registered.items()}
     horizons = {name: horizon_of(one.policy) for name, one in registered.items()}
     machines = [name for name, one in registered.items() if one.client.grant is GrantType.CLIENT_CREDENTIALS]
-    throttle = Throttle(limits, leases=leases, horizons=horizons, machines=machines, clock=clock, observer=observer)
+    throttle = Throttle(
+        limits,
+        concurrency=measures.concurrency,
+        leases=leases,
+        horizons=horizons,
+        machines=machines,
+        clock=clock,
+        observer=observer,
+        on_free=lambda: scanner.wake(),  # noqa: PLW0108 - the scanner is made later
+    )
     publication = Publication(
         store=store,
         publisher=ports.publisher,
@@ -132,7 +144,12 @@ def assemble(
         timekeeper=timekeeper,
         reached=ports.reached,
     )
-    pool = Pool(refresher.refresh, size=measures.concurrency, observer=observer, on_free=lambda: scanner.wake())  # noqa: PLW0108 - the scanner is made after its pool
+    pool = Pool(
+        refresher.refresh,
+        size=UNSTORED * measures.concurrency,
+        observer=observer,
+        on_free=lambda: scanner.wake(),  # noqa: PLW0108 - the scanner is made after its pool
+    )
     scanner = Scanner(
         store=store,
         pool=pool,

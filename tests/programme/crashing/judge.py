@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from refreshd.demo.dialects import Verdict
 from refreshd.demo.grants import Family, IssuedToken, Presentation
+from tests.programme.daemons.lateness import Lag, on_time
 
 _ROTATING = (Verdict.ROTATED, Verdict.REGRANTED)
 _CLOCK = 0.05
@@ -25,18 +26,27 @@ class Death:
     at: float
     open_attempts: Mapping[str, float]
 
-    def explains(self, name: str, first: Presentation, second: Presentation) -> bool:
+    def explains(self, name: str, first: Presentation, second: Presentation, lag: Lag = on_time) -> bool:
+        """`lag`: what the provider took up late had been sent before the death all the same."""
         began = self.open_attempts.get(name)
         if began is None:
             return False
-        presented = began - _CLOCK <= first.at <= self.at + _STILL_ON_ITS_WAY
+        presented = began - _CLOCK <= first.at <= self.at + _STILL_ON_ITS_WAY + lag(self.at, first.at)
         return presented and self.at <= min(second.at, first.at + _LONGEST_REQUEST) + _CLOCK
 
 
 def unexplained_reuses(
-    reuses: Sequence[IssuedToken], logins: Mapping[str, str], deaths: Sequence[Death], *, settle_delay: float
+    reuses: Sequence[IssuedToken],
+    logins: Mapping[str, str],
+    deaths: Sequence[Death],
+    *,
+    settle_delay: float,
+    lag: Lag = on_time,
 ) -> list[str]:
-    """A text for each token that was presented again although no kill can have swallowed its answer, or too early (R8)."""
+    """A text for each token that was presented again although no kill can have swallowed its answer, or too early (R8).
+
+    Too early is counted from our own intent, so a provider that takes requests up late can only hide it, never feign it.
+    """
     texts = []
     for token in reuses:
         name = logins.get(token.family, "nobody")
@@ -44,7 +54,9 @@ def unexplained_reuses(
             if first.verdict not in _ROTATING:
                 continue  # a refusal lost nothing: asking once more is a confirmation (R10)
             what = f"{name}: token {token.serial} of {token.family} presented at {first.at:.3f} and {second.at:.3f}"
-            began = [(death.open_attempts[name], death.case) for death in deaths if death.explains(name, first, second)]
+            began = [
+                (death.open_attempts[name], death.case) for death in deaths if death.explains(name, first, second, lag)
+            ]
             if not began:
                 texts.append(f"lost outside the window: {what}; deaths near: {_near(deaths, first.at)}")
             elif (waited := second.at - max(began)[0]) < settle_delay - _CLOCK:

@@ -17,6 +17,7 @@ from tests.programme.crashing.traps import Trap, TrappedLedger
 from tests.programme.daemons.asking import metric, until, url_of
 from tests.programme.daemons.findings import Findings
 from tests.programme.daemons.installation import BASIC, MARK, PKCE, Installation, names, redis_client, shown
+from tests.programme.daemons.lateness import Heartbeat
 from tests.programme.daemons.processes import ForkServer, Process
 from tests.programme.daemons.store_view import Row, integrity
 
@@ -49,6 +50,7 @@ class Site:
 
     def __enter__(self) -> Self:
         self._provider.__enter__()
+        self._heartbeat = Heartbeat(self._provider)
         self._redis.flushdb()
         self._installation = Installation(
             directory=self._directory,
@@ -94,7 +96,9 @@ class Site:
         lost = [family for family in families if not family.alive]
         settle = SETTLE_DELAY.total_seconds() if self.grace is Grace.NONE else 0.0
         texts = unexplained_losses(families, reuses)
-        texts += unexplained_reuses(reuses, self._installation.logins, self._deaths, settle_delay=settle)
+        texts += unexplained_reuses(
+            reuses, self._installation.logins, self._deaths, settle_delay=settle, lag=self._heartbeat.lag()
+        )
         if self.grace is not Grace.NONE:
             texts += [f"{family.id} lost in spite of a grace of 30 s" for family in lost]
         self._violate(*texts)

@@ -3,9 +3,10 @@
 Every token and secret begins with `MARK`, so that one search of a log finds any of them.
 """
 
+import itertools
 import json
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,7 +88,7 @@ class Installation:
     rate: int = 200
     families: dict[str, str] = field(default_factory=dict)
     logins: dict[str, str] = field(default_factory=dict)
-    started: int = 0
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))  # drawn from several threads
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -155,8 +156,7 @@ class Installation:
         self, *, environ: Mapping[str, str] | None = None, installed: bool = False, logs: Path | None = None
     ) -> Process:
         """`refreshd run`, with a log of its own, in the directory `logs` if given."""
-        self.started += 1
-        log = (logs or self.directory) / f"daemon-{self.started:05}.log"
+        log = (logs or self.directory) / f"daemon-{next(self._numbers):05}.log"
         arguments = ["--config", str(self.config), "run"]
         return self.server.start(arguments, log=log, environ=environ, installed=installed)
 

@@ -275,7 +275,9 @@ class Watch:
             self.counts["refused after a duplicate"] += 1
         elif family.died_because is Verdict.EXPIRED:
             self.counts["refresh tokens expired"] += 1
-            if provider.house.rules.sliding:
+            if (
+                provider.house.rules.sliding and provider.house.rules.rotates
+            ):  # one that never changes ends with its login
                 self.broken(f"{sending.credential}: a refresh token was let expire")
         elif family.died_because is Verdict.REVOKED:
             self.counts["consents withdrawn"] += 1

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from refreshd.domain import policy as rules
 from refreshd.domain.condemnation import would_condemn
-from refreshd.domain.credential import Credential, Health, Lane, Reason
+from refreshd.domain.credential import FIRST_FAILURES, Credential, Health, Lane, Reason
 from refreshd.domain.events import (
     CredentialRefreshed,
     Event,
@@ -309,6 +309,8 @@ class TestBystanders:
         """Never sooner than the provider asked, else full jitter bounded by what is left of the access token."""
         after = settle(before, outcome, rule, sent_at=SENT, now=NOW, draw=draw).after
         wait = rules.backoff(before.failures, now=NOW, expires_at=before.expires_at, draw=draw)
+        if before.in_doubt and not rule.settle_delay and before.failures <= FIRST_FAILURES:
+            wait = rules.BACKOFF_FLOOR  # a grace is running
         assert after.next_attempt_at == NOW + max(wait, outcome.retry_after or timedelta(0))
         assert after.failures == before.failures + 1
 

@@ -1,5 +1,6 @@
 """The services on a real SQLite store and fakes for everything that is not ours: time, chance, provider, Redis."""
 
+import asyncio
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +20,8 @@ from refreshd.wiring.services import Measures, Ports, assemble
 from tests.contract.stores import ACME, POLICY, SqliteBed
 from tests.fakes import FakeClock, FakeDiscovery, MemoryPublisher, MemoryRequests, RecordingObserver, ScriptedEndpoint
 
+CONCURRENCY = 32
+
 
 class FailingStore:
     """A store whose commits can be made to fail, as on a full disk, or its answers about requests; the rest passes through."""
@@ -27,6 +30,7 @@ class FailingStore:
         self._store = bed.store
         self.commits_fail = False
         self.failed_commits = 0
+        self.gate: asyncio.Event | None = None
         self.standings_fail = False
 
     def __getattr__(self, name: str) -> object:
@@ -36,6 +40,8 @@ class FailingStore:
         if self.commits_fail:
             self.failed_commits += 1
             raise StoreUnavailable("OperationalError: database or disk is full")
+        if self.gate is not None:
+            await self.gate.wait()
         return await self._store.commit(attempt, transition, **when)  # type: ignore[arg-type]  # only `now`
 
     async def standings(self, ids: Collection[CredentialId]) -> Standings:
@@ -99,7 +105,7 @@ class House:
             Measures(
                 scan_interval=timedelta(seconds=1),
                 drain_timeout=timedelta(seconds=5),
-                concurrency=32,
+                concurrency=CONCURRENCY,
                 store_id="ours",
                 request_limits=RequestLimits(per_credential=timedelta(minutes=5), in_all=timedelta(seconds=1)),
             ),

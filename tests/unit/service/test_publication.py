@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from refreshd.domain.events import EvictionPossible, RepublishStarted
-from refreshd.service.publication import BATCH, COMPARED_PER_SECOND, Publication
+from refreshd.service.publication import BATCH, COMPARED_PER_SECOND, GATHER, Publication
 from tests.contract.stores import grant
 from tests.unit.service.house import House
 
@@ -113,3 +113,33 @@ async def test_a_policy_that_drops_keys_is_warned_of_once(house: House) -> None:
         await house.publication.round()
     policies = [event.policy for event in house.observer.events if isinstance(event, EvictionPossible)]
     assert ["allkeys-lru", "volatile-ttl"] == policies
+
+
+async def test_after_several_were_published_the_next_ones_share_a_round(house: House) -> None:
+    """A round costs two looks at the store and two at Redis, however many are in it; one alone waits for nobody."""
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        await asyncio.sleep(0)
+
+    publication = Publication(
+        store=house.bed.store,
+        publisher=house.publisher,
+        observer=house.observer,
+        clock=house.clock,
+        store_id="ours",
+        pause=pause,
+    )
+    task = asyncio.create_task(publication.run())
+    try:
+        for names in (["a"], ["b", "c", "d"]):
+            for name in names:
+                house.bed.add(grant(name))
+            publication.wake()
+            while set(names) - set(house.publisher.shown):
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.01)
+    finally:
+        task.cancel()
+    assert [3 * GATHER] == [one for one in pauses if one in (GATHER, 3 * GATHER)]

@@ -94,6 +94,7 @@ def test_limits_are_shared_among_the_living() -> None:
     acme, clock = ClientName("acme"), FakeClock()
     throttle = Throttle(
         {acme: Limits(max_in_flight=8, max_rate=40.0)},
+        concurrency=32,
         leases={acme: timedelta(minutes=3)},
         horizons={acme: timedelta(minutes=10)},
         clock=clock,

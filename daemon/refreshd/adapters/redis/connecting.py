@@ -14,12 +14,18 @@ from typing import Any, cast
 
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
-from redis.asyncio.connection import ConnectionPool, SSLConnection, parse_url
+from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection, parse_url
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.asyncio.sentinel import (
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from refreshd.adapters.redis.packing import packing
 from refreshd.domain.secret import Secret
 
 CONNECT_TIMEOUT = 1.0
@@ -116,6 +122,7 @@ def _direct(place: Direct, ours: Mapping[str, Any]) -> Client:
     options: dict[str, Any] = {**parse_url(place.url.reveal()), **place.access.login(), **ours}
     if options.get("connection_class") is SSLConnection:
         options |= place.access.files()
+    options["connection_class"] = packing(options.get("connection_class", Connection))
     redis = Redis.from_pool(ConnectionPool(**options))
     return Client(redis=redis, close=redis.aclose)
 
@@ -127,7 +134,7 @@ def _by_sentinel(place: BySentinel, ours: Mapping[str, Any]) -> Client:
     pool = untyped_pool(
         place.master,
         sentinel,
-        ssl=access.tls,
+        connection_class=packing(SentinelManagedSSLConnection if access.tls else SentinelManagedConnection),
         db=place.db,
         **access.login(),
         **(access.files() if access.tls else {}),

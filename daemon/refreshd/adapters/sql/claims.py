@@ -38,7 +38,8 @@ class Claimer:
         spared: Collection[CredentialId],
     ) -> Claims:
         """Take at most `total` rows from the lanes that are `due`; not those in `spared`, which this process still works on."""
-        values = {"clients": list(due), "now": now, "holding": list(spared)}
+        holding_ids = _padded(spared)
+        values = {"clients": list(due), "now": now, "holding": holding_ids}
         if any(Lane.IN_DOUBT in lanes for lanes in due.values()):
             history.close_open(connection, statements.LAPSED, values, code="lease_ran_out")
             due = {client: {*lanes, Lane.RETRYING} for client, lanes in due.items()}  # where those without a login go
@@ -47,7 +48,7 @@ class Claimer:
         for client, lanes in ((name, due[name]) for name in capacity if name in due):
             room = capacity[client]
             wanted = min(room.count, total - len(rows))
-            taken = self._take(connection, client, room, wanted, lanes=lanes, now=now, spared=list(spared))
+            taken = self._take(connection, client, room, wanted, lanes=lanes, now=now, spared=holding_ids)
             rows.extend(taken)
             if len(taken) >= wanted:  # also when others had taken all the room
                 more.add(client)
@@ -65,7 +66,7 @@ class Claimer:
         *,
         lanes: Collection[Lane],
         now: datetime,
-        spared: Sequence[CredentialId],
+        spared: Sequence[str],
     ) -> Sequence[RowMapping]:
         values = {"b_client": client, "now": now, "until": now + room.lease, "owner": self._owner, "holding": spared}
         values["keys"] = self._codec.key_ids
@@ -112,6 +113,11 @@ class Claimer:
                 )
             )
         return Claims(attempts=attempts, held=held, more=more)
+
+
+def _padded(ids: Collection[CredentialId]) -> list[str]:
+    """With names that nobody bears, up to a power of two: few lengths mean few texts of a statement, and a prepared one each."""
+    return [*ids, *[""] * ((1 << len(ids).bit_length()) - len(ids))]
 
 
 def _order_of_work(room: Capacity) -> Sequence[tuple[Work, int]]:

@@ -1,7 +1,7 @@
 """Storing answers: a compare-and-set on attempt id and generation, in groups that share one transaction and one fsync."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -34,8 +34,13 @@ class Answer:
 _Batch = list[tuple[Answer, asyncio.Future[Committed | Conflict]]]
 
 
+LINGER = 0.0003
+LONGEST_LINGER = 0.010
+"""Seconds that answers wait for company, for each one that has just been written together with others; and at most."""
+
+
 class GroupCommit:
-    """What arrives while a transaction runs shares the next one; alone, nothing waits."""
+    """What arrives while a transaction runs, or shortly after one of several, shares the next one; alone, nothing waits."""
 
     def __init__(
         self,
@@ -45,6 +50,7 @@ class GroupCommit:
         reached: Reached,
         spooling: Spooling | None = None,
         leave_sign: bool = True,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """`leave_sign`: each commit is a sign of life of the store's one owner; several would wait for each other there."""
         self._spooling = spooling
@@ -52,6 +58,7 @@ class GroupCommit:
         self._writer = writer
         self._codec = codec
         self._reached = reached
+        self._pause = pause
         self._waiting: _Batch = []
         self._stored: list[Attempt] = []
         self._committer: asyncio.Task[None] | None = None
@@ -78,6 +85,8 @@ class GroupCommit:
                 self._fail(batch, exc)
             except Exception as exc:  # noqa: BLE001 - whatever it is, no answer is dropped for it
                 await self._commit_each(batch, StoreUnavailable(type(exc).__name__))
+            if len(batch) > 1:
+                await self._pause(min(LONGEST_LINGER, LINGER * len(batch)))
 
     async def _commit_batch(self, batch: _Batch) -> None:
         batch.sort(key=lambda one: one[0].attempt.credential.id)  # as all who lock several rows: nobody waits in a ring
@@ -137,13 +146,17 @@ class GroupCommit:
     def _compare_and_set(
         self, connection: Connection, answers: Sequence[Answer], rows: Sequence[dict[str, Any]]
     ) -> Sequence[Committed | Conflict]:
-        """If fewer rows changed than were sent, the losers are found in the same transaction, one by one."""
-        with connection.begin_nested() as together:
-            if _rowcount(connection, rows) == len(rows):
-                for one in answers:
-                    _spend_adopted(connection, one.transition)
-                return [Committed()] * len(rows)
-            together.rollback()
+        """If fewer rows changed than were sent, the losers are found in the same transaction, one by one.
+
+        The savepoint is said by hand: SQLAlchemy compiles its own anew each time, for more than the rows cost.
+        """
+        connection.exec_driver_sql("SAVEPOINT together")
+        if _rowcount(connection, rows) == len(rows):
+            for one in answers:
+                _spend_adopted(connection, one.transition)
+            connection.exec_driver_sql("RELEASE SAVEPOINT together")
+            return [Committed()] * len(rows)
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT together")
         return [self._write_alone(connection, one, row) for one, row in zip(answers, rows, strict=True)]
 
     def _write_alone(self, connection: Connection, one: Answer, row: dict[str, Any]) -> Committed | Conflict:

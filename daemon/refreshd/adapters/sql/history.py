@@ -38,14 +38,17 @@ class Entry:
 def log_outcome(
     attempt: Attempt, transition: Transition, verdict: Committed | Conflict, now: datetime
 ) -> dict[str, Any]:
-    """The entry of an attempt whose outcome is known. A conflict's code says what became of the answer."""
+    """The entry of an attempt whose outcome is known. A conflict's code says what became of the answer.
+
+    It ended when that was settled, which may be long before a database that was away could store it.
+    """
     code = transition.after.last_code or ""
     if isinstance(verdict, Conflict):
         code = "rescued" if verdict.rescued else "dropped"
     return {
         "credential_id": attempt.credential.id,
         "started_at": attempt.started_at,
-        "ended_at": now,
+        "ended_at": transition.after.attempted_at or now,
         "generation": attempt.credential.generation,
         "owner": attempt.owner,
         "phase": transition.phase.value,

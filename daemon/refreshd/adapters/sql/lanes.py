@@ -36,7 +36,8 @@ def due_lanes(
     `keys`: rows under others are not looked at.
     """
     names = list(clients)
-    if connection.execute(statements.FIRST_DUE, {"clients": names, "now": now, "keys": keys}).first() is None:
+    values = {"clients": names, "now": now, "keys": keys}
+    if len(names) > 1 and connection.execute(statements.FIRST_DUE, values).first() is None:
         return {}
     found: dict[ClientName, frozenset[Lane]] = {}
     for client in names:

@@ -16,6 +16,8 @@ _SCHEME = "postgresql+psycopg://"
 _FOUNDING = 0x7265_6672_6573_6864  # "refreshd": the key of the advisory lock
 _PATIENCE = timedelta(minutes=5)
 _READ_ONLY = "25006"  # sqlstate: what was the primary is one no more
+_GRACE = timedelta(seconds=1)
+"""Beyond what the server allows a statement: by then its own words would have come, if it lived."""
 _SHORTEST_CONNECT = 2  # seconds; libpq takes 1 for 2
 
 
@@ -38,6 +40,7 @@ class PostgresEngines:
             **given,
         }
         self._driver = driver
+        self._patience = (limit + _GRACE).total_seconds()
         self.place = f"PostgreSQL database {given.get('dbname', 'of the same name as its user')}"
         limits = "; ".join(
             f"SET LOCAL {name} = {int(1000 * limit.total_seconds())}"
@@ -57,6 +60,7 @@ class PostgresEngines:
 
     def hold_others_off(self, connection: Connection) -> None:
         patience = int(1000 * _PATIENCE.total_seconds())
+        _wait_for(connection, (_PATIENCE + _GRACE).total_seconds())
         connection.execute(text(f"SET LOCAL lock_timeout = {patience}"))
         connection.execute(text(f"SET LOCAL statement_timeout = {patience}"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _FOUNDING})
@@ -82,6 +86,7 @@ class PostgresEngines:
 
         @event.listens_for(engine, "begin")
         def _on_begin(connection: Connection) -> None:
+            _wait_for(connection, self._patience)
             connection.exec_driver_sql(begin)
 
         @event.listens_for(engine, "handle_error")
@@ -92,16 +97,24 @@ class PostgresEngines:
         return engine
 
 
+def _wait_for(connection: Connection, seconds: float) -> None:
+    """How long an answer may take from now on, to the end of the transaction."""
+    driver: Any = connection.connection.driver_connection
+    driver.patience = seconds
+
+
 def _understood(url: str) -> tuple[Mapping[str, Any], Any]:
     """What libpq reads from the URL, and the driver. Its own words about a bad URL would quote the password."""
     try:
         import psycopg  # noqa: PLC0415 - an extra, which a SQLite store does without
         from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+
+        from refreshd.adapters.sql.patient_connection import PatientConnection  # noqa: PLC0415
     except ImportError as exc:
         raise StoreRefused(
             "store.url names a PostgreSQL database, whose driver is not installed; run: pip install 'refreshd[postgres]'"
         ) from exc
     try:
-        return conninfo_to_dict("postgresql://" + url.partition("://")[2]), psycopg
+        return conninfo_to_dict("postgresql://" + url.partition("://")[2]), PatientConnection
     except psycopg.Error:
         raise StoreRefused("store.url cannot be read as a PostgreSQL URL; see docs/postgresql.md") from None

@@ -3,14 +3,14 @@
 Both limits stand in the store, so that all replicas keep them together and a restart forgets none.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, Update, and_, case, literal, or_, select, update
 
 from refreshd.adapters.sql.schema import Instant, credential, store
 from refreshd.domain.credential import CredentialId, Health
-from refreshd.domain.requests import RefreshRequest, RequestLimits, Standing, Standings
+from refreshd.domain.requests import RefreshRequest, RequestLimits, Standing, Standings, within
 
 c = credential.c
 
@@ -40,10 +40,17 @@ def standings(connection: Connection, ids: Collection[CredentialId]) -> Standing
     )
 
 
-def take(connection: Connection, request: RefreshRequest, limits: RequestLimits, now: datetime) -> bool:
-    """Make it due if its generation is still the current one and both limits still allow it; decided by the rows themselves."""
-    turn = update(store).where(_not_within(store.c.requested_at, limits.in_all, now)).values(requested_at=now)
-    return bool(connection.execute(turn).rowcount and connection.execute(_due(request, limits, now)).rowcount)
+def take(connection: Connection, request: RefreshRequest, limits: RequestLimits, clock: Callable[[], datetime]) -> bool:
+    """Make it due if its generation is still the current one and both limits still allow it; decided by the rows themselves.
+
+    One at a time, whoever asks, and dated after the lock was had: an older date would take the last turn for one of the future.
+    """
+    last = connection.scalar(select(store.c.requested_at).with_for_update())
+    now = clock()
+    if within(last, limits.in_all, now) or not connection.execute(_due(request, limits, now)).rowcount:
+        return False
+    connection.execute(update(store).values(requested_at=now))
+    return True
 
 
 def _due(request: RefreshRequest, limits: RequestLimits, now: datetime) -> Update:

@@ -32,6 +32,33 @@ from refreshd.domain.events import StreamEvent
 c = credential.c
 LANES = tuple(int(lane) for lane in Lane)
 
+SHOWN = (
+    c.id,
+    c.client,
+    c.health,
+    c.paused,
+    c.removed_at,
+    c.reason,
+    c.generation,
+    c.revision,
+    c.in_doubt,
+    c.relogin_step,
+    c.relogin_by,
+    c.condemned_at,
+    c.refresh_at,
+    c.scope,
+    c.access_token,
+    c.token_type,
+    c.issued_at,
+    c.expires_at,
+    c.updated_at,
+    c.unpublished_events,
+)
+"""What a snapshot is made of."""
+_NOT_CLAIMED = ("access_token", "token_type", "key_id", "unpublished_events", "created_at", "updated_at", "account")
+"""Columns that no attempt needs: the ciphertext is as long as all others together."""
+CLAIMED = tuple(column for column in credential.columns if column.name not in _NOT_CLAIMED)
+
 NO_ATTEMPT = {"attempt_id": None, "attempt_owner": None, "attempt_started_at": None, "lease_until": None}
 
 _DECIDED = (
@@ -234,7 +261,7 @@ def _claim(work: Work) -> Update:
             next_attempt_at=bindparam("until", type_=Instant),
             lane=int(Lane.IN_DOUBT),
         )
-        .returning(credential)
+        .returning(*CLAIMED)
     )
 
 

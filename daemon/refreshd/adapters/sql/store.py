@@ -78,6 +78,9 @@ class SqlStore:
             self._writer, codec, reached=reached, spooling=spooling, leave_sign=not engines.shared
         )
         self._fresh: dict[CredentialId, None] = {}
+        self._more = (
+            False  # the last claim left work: the next one need not look first whether it is worth a transaction
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -127,17 +130,20 @@ class SqlStore:
         able = {client: room for client, room in capacity.items() if room.count > 0}
         if not able or total <= 0:
             return Claims(attempts=())
-        due = await self._reader.run(lambda connection: due_lanes(connection, able, now, keys=self._codec.key_ids))
-        if not due:
+        keys = self._codec.key_ids
+        due = {} if self._more else await self._reader.run(lambda line: due_lanes(line, able, now, keys=keys))
+        if not due and not self._more:
             return Claims(attempts=())
         self._reached(Step.CLAIM_BEGUN)
 
         def claim(connection: Connection) -> Claims:
+            lanes = due or due_lanes(connection, able, now, keys=keys)
             return self._claimer.claim(
-                connection, now=self._lease_time(connection, now), capacity=able, due=due, total=total, spared=holding
+                connection, now=self._lease_time(connection, now), capacity=able, due=lanes, total=total, spared=holding
             )
 
         claims = await self._writer.run(claim)
+        self._more = bool(claims.more)
         self._reached(Step.CLAIMED)
         return claims
 
@@ -198,7 +204,7 @@ class SqlStore:
 
     async def unpublished(self, *, limit: int) -> Sequence[Snapshot]:
         """Among several daemons each shows what it committed itself, and what others have left lying for `OTHERS`."""
-        pending = select(credential).where(PENDING).order_by(c.updated_at.desc()).limit(limit)
+        pending = select(*statements.SHOWN).where(PENDING).order_by(c.updated_at.desc()).limit(limit)
         if not self._engines.shared:
             return await self._snapshots(pending)
         ours = list(islice(self._fresh, limit))
@@ -210,7 +216,7 @@ class SqlStore:
         return found
 
     async def page(self, *, after: CredentialId | None, limit: int) -> Sequence[Snapshot]:
-        query = select(credential).order_by(c.id).limit(limit)
+        query = select(*statements.SHOWN).order_by(c.id).limit(limit)
         return await self._snapshots(query.where(c.id > after) if after is not None else query)
 
     async def mark_published(self, snapshots: Sequence[Snapshot]) -> None:
@@ -242,7 +248,10 @@ class SqlStore:
         return await self._reader.run(lambda connection: requests.standings(connection, ids))
 
     async def take_request(self, request: RefreshRequest, *, limits: RequestLimits, now: datetime) -> bool:
-        return await self._writer.run(lambda connection: requests.take(connection, request, limits, now))
+        def work(connection: Connection) -> bool:
+            return requests.take(connection, request, limits, lambda: self._time(connection, now))
+
+        return await self._writer.run(work)
 
     async def figures(self, *, now: datetime) -> Figures:
         return await self._counter.run(lambda connection: count(connection, now))
@@ -274,6 +283,11 @@ class SqlStore:
             return now
         self._failover.check(found)
         return found.at
+
+    def _time(self, connection: Connection, now: datetime) -> datetime:
+        """The database's, if several look at it."""
+        found = self._engines.time(connection) if self._failover else None
+        return now if found is None else found.at
 
     async def _snapshots(self, query: Any) -> Sequence[Snapshot]:
         """Not of what cannot be read here: shown without its token, it would count as shown."""

@@ -1,6 +1,8 @@
 """The store's own threads: one that writes, one that reads. Work handed over is finished even if its caller is cancelled."""
 
 import asyncio
+import math
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ class StoreThread:
         self._engine = engine
         self._on_lost = on_lost
         self._in_line = in_line
+        self._lost_until = -math.inf
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
     async def run(self, work: Callable[[Connection], T], *, first: Callable[[], None] | None = None) -> T:
@@ -37,17 +40,23 @@ class StoreThread:
         """
         if self._in_line:
             return self._transact(work, first)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._transact, work, first)
+        loop, asked_at = asyncio.get_running_loop(), time.monotonic()
+        return await loop.run_in_executor(self._executor, self._transact, work, first, asked_at)
 
-    def _transact(self, work: Callable[[Connection], T], first: Callable[[], None] | None) -> T:
+    def _transact(
+        self, work: Callable[[Connection], T], first: Callable[[], None] | None, asked_at: float = math.inf
+    ) -> T:
         if first is not None:
             first()
+        if asked_at < self._lost_until:  # it waited behind one that found no database; each would take as long
+            raise StoreUnavailable("the database did not answer")
         try:
             connection, transaction = self._begun()
             with connection, transaction:
                 return work(connection)
         except SQLAlchemyError as exc:
             if _is_lost(exc):
+                self._lost_until = time.monotonic()
                 self._on_lost()
             raise StoreUnavailable(describe(exc)) from None  # the original holds statement and parameters
         except OSError as exc:
