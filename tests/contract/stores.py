@@ -52,6 +52,7 @@ class Bed(ABC):
 
     directory: Path
     environment: str = "production"
+    ring_name: str = "ring"
 
     @abstractmethod
     def open(self) -> Engines:
@@ -110,7 +111,7 @@ class Bed(ABC):
     @property
     def ring(self) -> Path:
         """The key ring's file, made at the first use."""
-        path = self.directory / "ring"
+        path = self.directory / self.ring_name
         if not path.exists():
             path.write_text(new_key_line())
         return path
@@ -134,6 +135,11 @@ class PostgresBed(Bed):
 
     def open(self) -> Engines:
         return PostgresEngines(self.url, limit=timedelta(seconds=5))
+
+
+def damage(ciphertext: bytes) -> bytes:
+    """One bit flipped, as a disk may do."""
+    return bytes(ciphertext[:-1]) + bytes([ciphertext[-1] ^ 1])
 
 
 def machine_grant(name: str = "a", *, client: ClientName = ACME) -> Grant:

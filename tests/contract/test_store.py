@@ -17,7 +17,7 @@ from refreshd.domain.secret import Secret
 from refreshd.domain.settle import settle
 from refreshd.domain.transition import Transition
 from refreshd.ports.store import Attempt, Capacity, Committed, Conflict
-from tests.contract.stores import ACME, LEASE, OTHER, POLICY, Bed, grant
+from tests.contract.stores import ACME, LEASE, OTHER, POLICY, Bed, damage, grant
 from tests.fakes import START, success
 
 SECOND = timedelta(seconds=1)
@@ -253,7 +253,7 @@ async def test_doubt_is_stored_and_its_row_goes_first(bed: Bed) -> None:
 async def test_an_undecryptable_refresh_token_holds_that_row_alone(bed: Bed) -> None:
     """A damaged row is set aside untouched; the others go on."""
     bed.add(grant(), grant("b"))
-    damaged = bytes(bed.row("a")["refresh_token"])[:-1] + b"\x00"
+    damaged = damage(bed.row("a")["refresh_token"])
     bed.edit("a", refresh_token=damaged)
     capacity = {ACME: Capacity(count=5, lease=LEASE)}
     claims = await bed.store.claim_due(now=START, capacity=capacity, total=5, holding=())

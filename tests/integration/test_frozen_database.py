@@ -18,7 +18,7 @@ from tests.components.postgres_server import PostgresServer
 from tests.components.tcp_proxy import TcpProxy
 from tests.contract.stores import PostgresBed, grant
 from tests.fakes import success
-from tests.integration.test_postgres import Member, _let_settle, tokens
+from tests.integration.test_postgres import Member, tokens
 
 LIMIT = timedelta(seconds=1)
 BOUND = 8.0
@@ -28,7 +28,6 @@ BOUND = 8.0
 @pytest.fixture
 def bed(postgres_server: PostgresServer, migrated_database: str, tmp_path: Path) -> Iterator[PostgresBed]:
     with PostgresBed(tmp_path, url=postgres_server.database(like=migrated_database)) as made:
-        _let_settle(made)
         made.add(grant("a"), grant("b"))
         yield made
 
@@ -37,7 +36,7 @@ def bed(postgres_server: PostgresServer, migrated_database: str, tmp_path: Path)
 def behind(bed: PostgresBed, port: int) -> Iterator[Member]:
     host, _, name = bed.url.rpartition("@")[2].partition("/")
     engines = PostgresEngines(bed.url.replace(f"{host}/{name}", f"127.0.0.1:{port}/{name}"), limit=LIMIT)
-    one = Member(bed, "a", bed.directory / "spool", engines)
+    one = Member(bed, "a", bed.directory / "spool", engines, timedelta(0))
     try:
         yield one
     finally:

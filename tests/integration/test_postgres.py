@@ -4,45 +4,52 @@ import asyncio
 import os
 import random
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select, text, update
+from sqlalchemy import event, make_url, select, text, update
 from sqlalchemy.exc import OperationalError
 
 from refreshd.adapters.key_ring_editing import add_key
 from refreshd.adapters.key_ring_file import KeyRingFile
-from refreshd.adapters.spool import Spool
+from refreshd.adapters.spool import KEEP, Spool
 from refreshd.adapters.sql.database_clock import DatabaseClock
 from refreshd.adapters.sql.engine import StoreRefused
-from refreshd.adapters.sql.failover import PAUSE, Failover
+from refreshd.adapters.sql.failover import Failover
 from refreshd.adapters.sql.migrate import migrate, refuse_newer, schema_version
 from refreshd.adapters.sql.postgres import PostgresEngines
 from refreshd.adapters.sql.replicas import SqlReplicas
+from refreshd.adapters.sql.resealing import SqlSealedRows
 from refreshd.adapters.sql.retirement import Retirement
 from refreshd.adapters.sql.schema import HEAD, credential
 from refreshd.adapters.sql.spooling import Spooling
 from refreshd.adapters.sql.store import SqlStore
+from refreshd.domain.events import CredentialHeld
 from refreshd.domain.outcome import Outcome
+from refreshd.domain.policy import CONNECT_TIMEOUT
 from refreshd.domain.secret import Secret
 from refreshd.domain.settle import settle
 from refreshd.domain.transition import Transition
+from refreshd.ports.publisher import Counters
 from refreshd.ports.store import Attempt, Capacity, Committed, Conflict, StoreUnavailable
+from refreshd.service.resealer import Resealer
 from tests.components.pgbouncer import PgBouncer
 from tests.components.postgres_server import PASSWORD, PostgresServer
 from tests.contract.stores import ACME, LEASE, POLICY, PostgresBed, grant
-from tests.fakes import START, FakeClock, success
+from tests.fakes import START, FakeClock, RecordingObserver, success
 from tests.integration.certificates import self_signed
 
 SECOND = timedelta(seconds=1)
+PAUSE = 38 * SECOND
 CRASHES = 50
 ROWS_A_CRASH = 12
 
@@ -55,11 +62,12 @@ class Member:
     name: str
     spool_directory: Path
     engines: PostgresEngines
+    pause: timedelta
 
     def __post_init__(self) -> None:
         self.clock = FakeClock(START)
         self.time = DatabaseClock(self.clock)
-        self.failover = Failover(self.time)
+        self.failover = Failover(self.time, pause=self.pause)
         self.spool = Spool(self.spool_directory, clock=self.clock.boottime)
         self.faults: list[str] = []
         spooling = Spooling(self.spool, self.bed.codec, on_fault=self.faults.append)
@@ -96,14 +104,16 @@ class Member:
 def bed(postgres_server: PostgresServer, migrated_database: str, tmp_path: Path) -> Iterator[PostgresBed]:
     url = postgres_server.database(like=migrated_database)
     with PostgresBed(tmp_path, url=url) as made:
-        _let_settle(made)
         yield made
 
 
 @contextmanager
-def member(bed: PostgresBed, name: str, *, url: str = "", spool: str = "") -> Iterator[Member]:
+def member(
+    bed: PostgresBed, name: str, *, url: str = "", spool: str = "", pause: timedelta = timedelta(0)
+) -> Iterator[Member]:
+    """`pause`: how long it waits for the others that it finds in the database, of whom some never come in these tests."""
     engines = PostgresEngines(url or bed.url, limit=timedelta(seconds=5))
-    made = Member(bed, name, bed.directory / (spool or f"spool-{name}"), engines)
+    made = Member(bed, name, bed.directory / (spool or f"spool-{name}"), engines, pause)
     try:
         yield made
     finally:
@@ -115,14 +125,6 @@ def database_now(bed: PostgresBed) -> datetime:
         found = bed.engines.time(connection)
     assert found is not None
     return found.at
-
-
-def _let_settle(bed: PostgresBed) -> None:
-    """In the first seconds of a server's life nothing is claimed."""
-    with bed.engines.read.begin() as connection:
-        found = bed.engines.time(connection)
-    assert found is not None
-    time.sleep(max(0.0, (PAUSE - (found.at - found.server)).total_seconds() + 0.05))
 
 
 def tokens(bed: PostgresBed) -> dict[str, Secret]:
@@ -198,7 +200,6 @@ async def test_a_database_killed_during_commits_loses_none(tmp_path: Path) -> No
     chance = random.Random(6)
     with PostgresServer() as server, PostgresBed(tmp_path, url=server.database()) as bed, member(bed, "a") as one:
         bed.add(*(grant(f"c{number:03}") for number in range(CRASHES * ROWS_A_CRASH)))
-        await asyncio.to_thread(_let_settle, bed)
         await one.replicas.sign_of_life()
         attempts = await one.claim(CRASHES * ROWS_A_CRASH)
         assert CRASHES * ROWS_A_CRASH == len(attempts)
@@ -266,10 +267,55 @@ class TestLostCommits:
             assert {"a": Secret("the-new-one")} == tokens(bed)
             assert 0 == (await one.replicas.sign_of_life()).restored
             bed.add(grant("b"))
-            with pytest.raises(StoreUnavailable, match="just come back"):  # others may still hold theirs
-                await one.claim()
-            one.clock.advance(PAUSE + SECOND)
-            assert ["b"] == [attempt.credential.id for attempt in await one.claim()]
+            assert ["b"] == [attempt.credential.id for attempt in await one.claim()]  # nobody else was there
+
+    async def test_who_was_alive_is_waited_for_until_it_is_back(self, bed: PostgresBed) -> None:
+        """It may hold answers that the database has lost."""
+        bed.add(grant("a"), grant("b"))
+        with member(bed, "a") as one, member(bed, "b", pause=PAUSE) as two:
+            for each in (one, two, one, two):
+                await each.replicas.sign_of_life()
+            assert 1 == len(await two.claim(1))
+            for each in (one, two):
+                each.failover.lost()
+            await two.replicas.sign_of_life()
+            with pytest.raises(StoreUnavailable, match="just come back"):
+                await two.claim()
+            await one.replicas.sign_of_life()
+            await two.replicas.sign_of_life()
+            assert 1 == len(await two.claim())
+
+    async def test_it_is_waited_for_no_longer_than_the_pause(self, bed: PostgresBed) -> None:
+        """It may never come back, or it has left in an orderly way."""
+        bed.add(grant("a"), grant("b"))
+        with member(bed, "a") as one, member(bed, "b", pause=PAUSE) as two:
+            for each in (one, two, two):
+                await each.replicas.sign_of_life()
+            two.clock.advance(PAUSE - SECOND)
+            with pytest.raises(StoreUnavailable, match="just come back"):
+                await two.claim()
+            two.clock.advance(SECOND)
+            assert 1 == len(await two.claim(1))
+            two.failover.lost()
+            await two.replicas.sign_of_life()
+            await one.replicas.sign_off()
+            await two.replicas.sign_of_life()
+            assert 1 == len(await two.claim())
+
+    async def test_a_start_in_a_failover_waits_for_others_too(self, bed: PostgresBed) -> None:
+        """It has seen nothing go away, and the living token lies in the spool of a replica that is still cut off."""
+        bed.add(grant())
+        with member(bed, "a") as one:
+            self.lose(bed, await self.refreshed(bed, one))
+            with member(bed, "b", pause=PAUSE) as two:
+                await two.replicas.sign_of_life()
+                with pytest.raises(StoreUnavailable, match="just come back"):
+                    await two.claim()
+                one.failover.lost()
+                assert 1 == (await one.replicas.sign_of_life()).restored
+                await two.replicas.sign_of_life()
+                assert [] == await two.claim()
+        assert {"a": Secret("the-new-one")} == tokens(bed)
 
     async def test_another_server_is_noticed_by_the_claim_itself(self, bed: PostgresBed) -> None:
         """Behind PgBouncer no connection breaks."""
@@ -298,6 +344,74 @@ class TestLostCommits:
             self.lose(bed, await self.refreshed(bed, one))
             with member(bed, "b", spool="spool") as two:
                 assert 0 == (await two.replicas.sign_of_life()).restored
+
+    async def held(self, two: Member, found: int = 2) -> CredentialHeld | None:
+        """What the rollback guard of another replica does with a row whose newest answer is lost, by what Redis shows."""
+        await two.replicas.sign_of_life()
+        [attempt] = await two.claim()
+        return await two.store.hold(attempt, Counters(generation=found, revision=2), now=two.time.now())
+
+    async def test_a_hold_does_not_shut_out_the_spool(self, bed: PostgresBed) -> None:
+        """The row shows Redis' generation by then, but its token is a spent one, and the living one lies in the spool."""
+        bed.add(grant())
+        with member(bed, "a", spool="spool") as one:
+            self.lose(bed, await self.refreshed(bed, one))
+        with member(bed, "b") as two:
+            assert await self.held(two) is not None
+        with member(bed, "a", spool="spool") as one:
+            assert 1 == (await one.replicas.sign_of_life()).restored
+            assert 0 == (await one.replicas.sign_of_life()).restored
+        row = bed.row("a")
+        assert ("active", None, 2) == (row["health"], row["reason"], row["generation"])
+        assert row["unpublished_events"].endswith("held,resumed,refreshed,")
+        assert {"a": Secret("the-new-one")} == tokens(bed)
+
+    async def test_a_replica_that_noticed_nothing_ends_the_hold_too(self, bed: PostgresBed) -> None:
+        """The database may have gone back without a restart; whoever started since has compared it with Redis."""
+        bed.add(grant())
+        with member(bed, "a") as one, member(bed, "b") as two:
+            self.lose(bed, await self.refreshed(bed, one))
+            await self.held(two)
+            assert (1, 0) == ((await one.replicas.sign_of_life()).restored, one.failover.count)
+        assert {"a": Secret("the-new-one")} == tokens(bed)
+
+    async def test_a_hold_for_a_still_newer_answer_stays(self, bed: PostgresBed) -> None:
+        """What lies here is spent as well, if Redis shows a later generation: that one is in another spool, or lost."""
+        bed.add(grant())
+        with member(bed, "a") as one, member(bed, "b") as two:
+            self.lose(bed, await self.refreshed(bed, one))
+            await self.held(two, found=3)
+            assert 0 == (await one.replicas.sign_of_life()).restored
+        assert ("held", 3) == (bed.row("a")["health"], bed.row("a")["generation"])
+
+    async def test_the_newest_answer_of_several_spools_is_put_back(self, bed: PostgresBed) -> None:
+        """Two replicas with one directory died with the primary: whose file is the younger one says nothing about a row."""
+        bed.add(grant())
+        with member(bed, "a", spool="spool") as one, member(bed, "b", spool="spool") as two:
+            await one.replicas.sign_of_life()
+            before = await self.refreshed(bed, two)
+            bed.edit("a", next_attempt_at=before["next_attempt_at"])
+            [again] = await one.claim()
+            assert Committed() == await one.commit(again, success(refresh="the-living-one"))
+            bed.add(grant("z"))
+            [later] = await two.claim()
+            assert Committed() == await two.commit(later, success(refresh="of-z"))
+        self.lose(bed, before)
+        with member(bed, "c", spool="spool") as three:
+            assert 1 == (await three.replicas.sign_of_life()).restored
+        assert Secret("the-living-one") == tokens(bed)["a"]
+
+    async def test_an_outage_longer_than_the_spool_keeps_forgets_nothing(self, bed: PostgresBed) -> None:
+        """What was committed just before the outage may be missing after it, however long that took."""
+        bed.add(grant())
+        with member(bed, "a") as one:
+            before = await self.refreshed(bed, one)
+            one.store._commits._keep([])  # what is committed is settled with the next answer
+            one.failover.lost()
+            one.clock.advance(timedelta(seconds=2 * KEEP))
+            one.store._commits._keep([])
+            self.lose(bed, before)
+            assert 1 == (await one.replicas.sign_of_life()).restored
 
     async def test_a_new_login_is_not_overwritten(self, bed: PostgresBed) -> None:
         """Another family: what was spooled belongs to the login before (protocol R14)."""
@@ -355,6 +469,90 @@ class TestReplicas:
             assert [0, 1, 0] == [len(await each.store.unpublished(limit=9)) for each in (two, one, one)]
             bed.edit("a", updated_at=1)
             assert 1 == len(await two.store.unpublished(limit=9))
+
+
+def test_a_host_that_hangs_delays_a_connection_by_less_than_the_pause_counts_with(bed: PostgresBed) -> None:
+    """A machine that is frozen takes connections and never speaks; each host has its own limit, whatever a commit may take."""
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        there = make_url(bed.url)
+        hosts = f"127.0.0.1:{frozen.getsockname()[1]},127.0.0.1:{there.port}"
+        engines = PostgresEngines(
+            f"postgresql://{there.username}:{there.password}@{hosts}/{there.database}", limit=30 * SECOND
+        )
+        began = time.monotonic()
+        try:
+            engines.check()
+        finally:
+            engines.close()
+        assert time.monotonic() - began < (CONNECT_TIMEOUT + 2 * SECOND).total_seconds()
+
+
+class TestKeyChange:
+    """Each machine has a ring of its own; one has gained a key."""
+
+    @staticmethod
+    def resealer(bed: PostgresBed, one: Member, observer: RecordingObserver) -> Resealer:
+        rows = SqlSealedRows(
+            one.store.threads,
+            bed.codec,
+            bed.sealer,
+            bed.environment,
+            clock=one.time,
+            engines=one.engines,
+            owner=one.name,
+        )
+        return Resealer(ring=bed.sealer, rows=rows, observer=observer)
+
+    async def test_a_key_is_taken_up_when_every_living_replica_has_it(self, bed: PostgresBed) -> None:
+        """Once everything was sealed anew at once, and the other machine held each credential that fell due there."""
+        bed.add(grant("a"), grant("b"), grant("c"))
+        shutil.copy(bed.ring, bed.directory / "ring-2")
+        observer = RecordingObserver()
+        with replace(bed, ring_name="ring-2") as beside, member(bed, "a") as one, member(beside, "b") as two:
+            first = self.resealer(bed, one, observer)
+            for each in (one, two):
+                await each.replicas.sign_of_life()
+            await first.round()
+            old, new = bed.sealer.primary_key_id, add_key(bed.ring)
+            await first.round()
+            assert (old, ["keys.waits_for_replicas"]) == (bed.sealer.primary_key_id, observer.names())
+            assert ["a"] == [attempt.credential.id for attempt in await two.claim(1)]
+            shutil.copy(bed.ring, beside.ring)
+            await two.replicas.sign_of_life()
+            await first.round()
+            assert new == bed.sealer.primary_key_id
+            assert {new: 4} == dict(Retirement(bed.engines, bed.sealer).rows_by_key())
+            assert ["b", "c"] == sorted(attempt.credential.id for attempt in await two.claim())
+
+    async def test_a_replica_that_starts_with_a_new_first_key_seals_as_the_others_do(self, bed: PostgresBed) -> None:
+        """The first pod of a rolling restart; the last one lets the key be taken up."""
+        bed.add(grant("a"))
+        observer = RecordingObserver()
+        shutil.copy(bed.ring, bed.directory / "ring-2")
+        with replace(bed, ring_name="ring-2") as beside, member(bed, "a") as one:
+            await self.resealer(bed, one, RecordingObserver()).round()
+            await one.replicas.sign_of_life()
+            old, new = bed.sealer.primary_key_id, add_key(beside.ring)
+            with replace(beside) as newer, member(newer, "b") as two:
+                assert new == newer.sealer.primary_key_id
+                second = self.resealer(newer, two, observer)
+                await second.round()
+                assert old == newer.sealer.primary_key_id
+                await one.replicas.sign_off()
+                await second.round()
+                assert new == newer.sealer.primary_key_id
+        assert ["keys.waits_for_replicas", "keys.taken_up", "keys.resealed"] == observer.names()
+
+    async def test_an_unchanged_ring_needs_nobodys_word(self, bed: PostgresBed) -> None:
+        """An older program says nothing about its ring."""
+        observer = RecordingObserver()
+        with member(bed, "a") as one, member(bed, "b") as two:
+            await self.resealer(bed, one, observer).round()
+            await one.replicas.sign_of_life()
+            with bed.engines.write.begin() as connection:
+                connection.execute(text("UPDATE replica SET key_ids = NULL"))
+            await self.resealer(bed, two, observer).round()
+        assert [] == observer.names()
 
 
 class TestSchema:

@@ -35,6 +35,7 @@ class KeyRingFile:
 
     @property
     def key_ids(self) -> Sequence[str]:
+        self.look()  # a command seals at once with a key that it has put there
         return tuple(self._ring.keys)
 
     def seal(self, plain: Secret, context: str) -> bytes:

@@ -20,6 +20,7 @@ from refreshd.domain.events import (
     InFlightChanged,
     KeyRowsCounted,
     LimitTooLow,
+    MissingKeysCounted,
     PublishedBatch,
     RefreshRequested,
     RefreshTokenOnly,
@@ -129,6 +130,8 @@ class PrometheusObserver:
         match event:
             case KeyRowsCounted():
                 self._on_key_rows(event.rows_by_key)
+            case MissingKeysCounted():
+                self._rows_without_key.set(event.rows)
             case CredentialRevoked() | RevocationDeferred() | RevocationFailed() | RevocationsCounted():
                 self._on_revocation(event)
             case _:
@@ -278,6 +281,7 @@ class PrometheusObserver:
         self._pending = self._gauge("publish_pending", "Credentials whose newest revision Redis has not seen.")
         self._last_scan = self._gauge("scan_last_success_timestamp_seconds", "When the store was last scanned.")
         self._rows_by_key = self._gauge("encrypted_rows", "Rows by the key that sealed them.", "key_id")
+        self._rows_without_key = self._gauge("rows_without_key", "Rows under keys that are not in this key ring.")
         self._rows_by_key_seen = set(key_ids)
         for key_id in key_ids:
             self._rows_by_key.labels(key_id)

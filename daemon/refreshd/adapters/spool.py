@@ -74,13 +74,28 @@ class Spool:
         return any(key in one.open for one in self._segments)
 
     def settle(self, keys: Collection[str]) -> None:
-        """These are committed; forget what was so for long enough."""
+        """These are committed."""
         now = self._clock()
         for one in self._segments:
             if not one.open.isdisjoint(keys):
                 one.open -= set(keys)
                 one.settled_at = now
-        self._forget(now)
+
+    def renew(self) -> None:
+        """All that is kept counts as settled just now, if it was."""
+        now = self._clock()
+        for one in self._segments:
+            one.settled_at = now
+
+    def forget(self) -> None:
+        """What was settled for long enough. Not while the database is away: what it lost is known when it is back."""
+        now = self._clock()
+        for one in [one for one in self._segments if not one.open and now - one.settled_at >= KEEP]:
+            one.path.unlink(missing_ok=True)
+            os.close(one.descriptor)
+            self._segments.remove(one)
+            if one is self._current:
+                self._current = None
 
     def lines(self) -> Iterator[bytes]:
         """All that is kept, oldest first. The last line of a process that died may be torn."""
@@ -121,11 +136,3 @@ class Spool:
         segment = _Segment(path, descriptor, now, now)
         self._segments.append(segment)
         return segment
-
-    def _forget(self, now: float) -> None:
-        for one in [one for one in self._segments if not one.open and now - one.settled_at >= KEEP]:
-            one.path.unlink(missing_ok=True)
-            os.close(one.descriptor)
-            self._segments.remove(one)
-            if one is self._current:
-                self._current = None

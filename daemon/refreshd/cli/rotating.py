@@ -23,8 +23,9 @@ _BACKUPS = (
     "A copy of the store from before needs it for as long as you keep that copy; so keep the key, away from the store"
 )
 _NOT_TAKEN_UP = (
-    "the running daemon has not taken up the new key: its log says keys.ring_refused and why, or its key ring is a copy "
-    "(systemd's LoadCredential, a Kubernetes Secret): then restart it, and it goes on by itself"
+    "the running daemon has not taken up the new key: its log says keys.ring_refused and why, or keys.waits_for_replicas (bring "
+    "the ring to the others), or its key ring is a copy (systemd's LoadCredential, a Kubernetes Secret): then restart it, and it "
+    "goes on by itself"
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

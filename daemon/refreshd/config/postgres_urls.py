@@ -1,6 +1,7 @@
 """PostgreSQL's URLs, as libpq reads them: what may stand in one, and whether its connection is safe beyond this machine."""
 
 import re
+from datetime import timedelta
 from difflib import get_close_matches
 from ipaddress import ip_address
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -73,6 +74,14 @@ def is_unverified(text: str) -> bool:
     hosts = [given["host"]] if "host" in given else _netloc(text.partition("://")[2]).rpartition("@")[2].split(",")
     remote = any(not _is_local(unquote(re.sub(r":[0-9]*$", "", one)).strip("[]")) for one in hosts)
     return remote and given.get("sslmode") != "verify-full"
+
+
+def connecting(text: str) -> tuple[int, timedelta | None]:
+    """How many hosts are tried one after the other, and how long each, if the URL says that."""
+    given = dict(_parameters(text))
+    hosts = given.get("hostaddr") or given.get("host") or _netloc(text.partition("://")[2]).rpartition("@")[2]
+    seconds = given.get("connect_timeout", "")
+    return hosts.count(",") + 1, timedelta(seconds=int(seconds)) if seconds.isdecimal() and int(seconds) else None
 
 
 def _netloc(rest: str) -> str:

@@ -6,12 +6,12 @@ from math import ceil
 
 from refreshd.config.durations import format_duration as shown
 from refreshd.config.faults import Fault
-from refreshd.config.postgres_urls import is_postgres, is_unverified
+from refreshd.config.postgres_urls import connecting, is_postgres, is_unverified
 from refreshd.config.redis_rules import redis_violations, redis_warnings
 from refreshd.config.settings import ClientSettings, SchedulerSettings, Settings
 from refreshd.config.violation import Violation
 from refreshd.domain.client import GrantType
-from refreshd.domain.policy import LEASE_SLACK, commit_share, request_timing, words_of
+from refreshd.domain.policy import CONNECT_TIMEOUT, LEASE_SLACK, commit_share, failover_pause, request_timing, words_of
 
 
 def violations(settings: Settings) -> Iterator[Violation]:
@@ -37,6 +37,8 @@ def warnings(settings: Settings) -> Iterator[str]:
     yield from redis_warnings(settings.redis)
     if is_postgres(settings.store.url) and is_unverified(settings.store.url):
         yield "store.url: nothing proves that the server is the right one; add sslmode=verify-full, and sslrootcert if need be"
+    if is_postgres(settings.store.url):
+        yield from _pause(settings)
     for name, client in settings.clients.items():
         yield from _grace(name, client, scheduler)
         yield from _scope(name, client)
@@ -84,6 +86,23 @@ def _machine(path: str, client: ClientSettings) -> Iterator[Violation]:
             "give client_secret_file",
         )
         yield Violation(fault=fault, about=frozenset({f"{path}.grant"}))
+
+
+def pause_of(settings: Settings) -> timedelta:
+    """How long at most nothing is claimed after the shared database was away."""
+    hosts, patience = connecting(settings.store.url)
+    commit = settings.scheduler.commit_timeout
+    return failover_pause(hosts=hosts, connect_timeout=patience or min(commit, CONNECT_TIMEOUT), commit_timeout=commit)
+
+
+def _pause(settings: Settings) -> Iterator[str]:
+    scheduler, pause = settings.scheduler, pause_of(settings)
+    needed = pause + scheduler.request_timeout + scheduler.scan_interval
+    if needed >= scheduler.refresh_before_expiry:
+        yield (
+            f"scheduler.refresh_before_expiry ({shown(scheduler.refresh_before_expiry)}) leaves no room for a failover of the "
+            f"database: pause (up to {shown(pause)}) + request_timeout + scan_interval = {shown(needed)}"
+        )
 
 
 def _grace(name: str, client: ClientSettings, scheduler: SchedulerSettings) -> Iterator[str]:

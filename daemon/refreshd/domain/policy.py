@@ -11,6 +11,15 @@ BACKOFF_BASE = timedelta(seconds=5)
 BACKOFF_CAP = timedelta(minutes=10)
 BACKOFF_FLOOR = timedelta(seconds=1)
 LEASE_SLACK = timedelta(seconds=5)
+LONGEST_COMMIT_WAIT = timedelta(seconds=5)
+"""Between two tries to store an answer."""
+SIGN_OF_LIFE_EVERY = timedelta(seconds=2)
+CONNECT_TIMEOUT = timedelta(seconds=5)
+"""For each host of a database, unless `commit_timeout` is shorter or the URL says otherwise."""
+SHORTEST_CONNECT = timedelta(seconds=2)
+"""libpq takes 1 s for 2."""
+SERVER_GRACE = timedelta(seconds=1)
+"""What an answer may take beyond the limit that the server itself keeps."""
 CONFIRM_AFTER = timedelta(seconds=45)
 SLOW_CONFIRMATIONS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
 SLOWEST_COUNT = 5
@@ -80,6 +89,17 @@ def commit_share(grace: timedelta, commit_timeout: timedelta, *, request_timeout
         return commit_timeout
     room = grace - request_timeout - LEASE_SLACK - timedelta(seconds=1)
     return min(commit_timeout, max(room, timedelta(seconds=1)))
+
+
+def failover_pause(*, hosts: int, connect_timeout: timedelta, commit_timeout: timedelta) -> timedelta:
+    """How long, after a shared database was away, another daemon may take to bring back the answers that only it has.
+
+    It has just begun a try: an old connection does not answer, then each host is tried. It waits, and the next try meets a dead
+    host again before it comes to the new one.
+    """
+    every_host = hosts * max(connect_timeout, SHORTEST_CONNECT)
+    again = max(LONGEST_COMMIT_WAIT, SIGN_OF_LIFE_EVERY)
+    return commit_timeout + SERVER_GRACE + every_host + again + every_host + SIGN_OF_LIFE_EVERY
 
 
 def margin(policy: RefreshPolicy, lifetime: timedelta) -> timedelta:

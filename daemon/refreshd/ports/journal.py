@@ -19,6 +19,14 @@ class Journal(Protocol):
         """These are committed."""
         ...
 
+    def renew(self) -> None:
+        """All that is kept counts as committed just now, if it was."""
+        ...
+
+    def forget(self) -> None:
+        """Let go of what was committed for long enough. For when the place of the commits is there and has what it should."""
+        ...
+
     def lines(self) -> Iterator[bytes]:
         """All that is kept, oldest first; some may be torn."""
         ...

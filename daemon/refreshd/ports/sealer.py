@@ -1,5 +1,6 @@
 """Encryption at rest."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from refreshd.domain.secret import Secret
@@ -13,6 +14,11 @@ class Sealer(Protocol):
     @property
     def primary_key_id(self) -> str:
         """The id of the key that `seal` uses."""
+        ...
+
+    @property
+    def key_ids(self) -> Sequence[str]:
+        """All keys that open, as the ring has them now."""
         ...
 
     def seal(self, plain: Secret, context: str) -> bytes:

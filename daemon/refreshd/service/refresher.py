@@ -23,7 +23,7 @@ from refreshd.domain.events import (
 )
 from refreshd.domain.machine_grant import without_login
 from refreshd.domain.outcome import Outcome, Refreshed, Rejected, label
-from refreshd.domain.policy import LifetimeFrom, RefreshPolicy, margin
+from refreshd.domain.policy import LONGEST_COMMIT_WAIT, LifetimeFrom, RefreshPolicy, margin
 from refreshd.domain.rescue import as_answer
 from refreshd.domain.settle import settle
 from refreshd.domain.steps import Reached, Step, unobserved
@@ -38,7 +38,7 @@ from refreshd.service.throttle import Throttle
 from refreshd.service.timekeeper import Moment, Timekeeper
 
 _FIRST_RETRY = 0.1
-_LONGEST_RETRY = 5.0
+_LONGEST_RETRY = LONGEST_COMMIT_WAIT.total_seconds()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

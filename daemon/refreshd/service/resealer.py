@@ -1,19 +1,23 @@
 """Moving everything that is stored to the key ring's first key, slowly, beside the refreshing, which always goes first."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from refreshd.domain.events import (
     Event,
     FiguresTaken,
+    HoldsReleased,
     KeyRingRefused,
     KeyRowsCounted,
+    KeysMissing,
     KeyTakenUp,
+    KeyWaits,
+    MissingKeysCounted,
     RowsResealed,
     RowsUnreadable,
     StoreFailed,
 )
-from refreshd.ports.keys import Cursor, KeyRing, SealedRows
+from refreshd.ports.keys import DAMAGED, Cursor, KeyRing, SealedRows, Sealing
 from refreshd.ports.observer import Observer
 from refreshd.ports.store import StoreUnavailable
 
@@ -41,10 +45,13 @@ class Resealer:
         self._busy = busy
         self._pause = pause
         self._event = asyncio.Event()
-        self._sealing_with = ""
+        self._sealing_with = self._moved_to = ""
         self._fault = ""
         self._unreadable = 0
         self._late = False
+        self._waiting = Sealing(key_id="")
+        self._known: frozenset[str] = frozenset()
+        self._counted: Mapping[str, int] | None = None
 
     def tick(self) -> None:
         self._event.set()
@@ -60,15 +67,40 @@ class Resealer:
 
     async def round(self) -> None:
         """Look at the ring; move rows when it changed, and when some were counted under an older key."""
-        changed = await self._take_up()
-        if changed or self._late:
+        await self.take_up()
+        await self._release()
+        self._tell_missing()
+        changed = self._sealing_with != self._moved_to
+        if (changed or self._late) and not self._waiting.lacking:
             self._late = False
             await self.move_all()
+            self._moved_to = self._sealing_with
 
     def on_event(self, event: Event) -> None:
         """The count of each minute tells whether a command that began before a change has sealed with the older key since."""
         if isinstance(event, FiguresTaken):
-            self._late = any(count for key, count in event.figures.rows_by_key.items() if key != self._sealing_with)
+            self._counted = event.figures.rows_by_key
+            self._late = any(count for key, count in self._counted.items() if key != self._sealing_with)
+
+    async def take_up(self) -> None:
+        """Seal with the ring's first key, if it is a new one and every daemon on this store has it."""
+        looked = self._ring.look()
+        if looked.fault and looked.fault != self._fault:
+            self._observer.on_event(KeyRingRefused(error=looked.fault))
+        self._fault = looked.fault
+        if looked.first == self._sealing_with:
+            self._waiting = Sealing(key_id="")
+            return
+        sealing = await self._rows.take_up(looked.first)
+        if sealing.lacking and sealing != self._waiting:
+            self._observer.on_event(KeyWaits(key_id=looked.first, lacking=sealing.lacking))
+        self._waiting = sealing
+        if sealing.lacking:
+            self._sealing_with = sealing.key_id if sealing.key_id != looked.first else ""
+            return
+        if self._sealing_with:
+            self._observer.on_event(KeyTakenUp(key_id=looked.first))
+        self._sealing_with = looked.first
 
     async def move_all(self) -> None:
         """Until one pass finds nothing left to move. Raises `StoreUnavailable`; what was moved stays moved."""
@@ -85,18 +117,24 @@ class Resealer:
             self._observer.on_event(RowsResealed(key_id=key_id, moved=moved, outrun=outrun))
         await self._count()
 
-    async def _take_up(self) -> bool:
-        looked = self._ring.look()
-        if looked.fault and looked.fault != self._fault:
-            self._observer.on_event(KeyRingRefused(error=looked.fault))
-        self._fault = looked.fault
-        if looked.first == self._sealing_with:
-            return False
-        await self._rows.take_up(looked.first)
-        if self._sealing_with:
-            self._observer.on_event(KeyTakenUp(key_id=looked.first))
-        self._sealing_with = looked.first
-        return True
+    async def _release(self) -> None:
+        """A ring that has gained a key may open what was held for the lack of it."""
+        known = frozenset(self._ring.key_ids)
+        if known == self._known:
+            return
+        if count := await self._rows.release():
+            self._observer.on_event(HoldsReleased(count=count))
+        self._known = known
+
+    def _tell_missing(self) -> None:
+        """Once a count, which is once a minute."""
+        if self._counted is None:
+            return
+        counted, self._counted = self._counted, None
+        missing = {key: rows for key, rows in counted.items() if rows and key not in (*self._ring.key_ids, DAMAGED)}
+        self._observer.on_event(MissingKeysCounted(rows=sum(missing.values())))
+        if missing:
+            self._observer.on_event(KeysMissing(rows_by_key=missing))
 
     async def _pass(self) -> "_Passed":
         passed = _Passed()

@@ -43,6 +43,7 @@ def background(
     limits: Mapping[ClientName, Limits],
     observer: Observers,
     clock: Clock,
+    owner: str,
     on_duty: Callable[[], bool],
 ) -> Background:
     """Made, and given to the supervisor."""
@@ -58,7 +59,7 @@ def background(
         ),
         resealer=Resealer(
             ring=opened.sealer,
-            rows=_sealed_rows(opened, store),
+            rows=_sealed_rows(opened, store, owner=owner),
             observer=observer,
             busy=lambda: services.refresher.storing > 0,
         ),
@@ -72,14 +73,23 @@ def background(
 
 async def reseal(opened: OpenStore) -> None:
     """Move all rows to the ring's first key, in place of a daemon. Raises `StoreUnavailable`."""
-    async with SqlStore(opened.engines, opened.codec, owner="keys rotate") as store:
+    owner = "keys rotate"
+    async with SqlStore(opened.engines, opened.codec, owner=owner) as store:
         await Resealer(
             ring=opened.sealer,
-            rows=_sealed_rows(opened, store),
+            rows=_sealed_rows(opened, store, owner=owner),
             observer=Observers([]),
             pause=lambda _seconds: asyncio.sleep(0),  # nobody else is there to give way to
         ).round()
 
 
-def _sealed_rows(opened: OpenStore, store: SqlStore) -> SqlSealedRows:
-    return SqlSealedRows(store.threads, opened.codec, opened.sealer, opened.identity.environment)
+def _sealed_rows(opened: OpenStore, store: SqlStore, *, owner: str) -> SqlSealedRows:
+    return SqlSealedRows(
+        store.threads,
+        opened.codec,
+        opened.sealer,
+        opened.identity.environment,
+        clock=opened.clock,
+        engines=opened.engines,
+        owner=owner,
+    )

@@ -25,7 +25,7 @@ from refreshd.adapters.systemd import SystemdNotifier
 from refreshd.config.settings import Settings
 from refreshd.domain.credential import ClientName
 from refreshd.domain.events import DaemonReady, DaemonStarted, DoubtsFound
-from refreshd.domain.policy import LifetimeFrom
+from refreshd.domain.policy import SIGN_OF_LIFE_EVERY, LifetimeFrom
 from refreshd.domain.requests import RequestLimits
 from refreshd.ports.clock import Clock
 from refreshd.service.refresher import Registration
@@ -41,7 +41,6 @@ from refreshd.wiring.store import OpenStore
 HOUSEKEEPING_EVERY = timedelta(seconds=5)
 LOOK_EVERY = timedelta(seconds=1)  # at Redis, however rarely the store is scanned
 BESIDE_EVERY = timedelta(seconds=1)
-REPLICA_EVERY = timedelta(seconds=2)
 HEARTBEAT_EVERY = timedelta(seconds=1)
 INSTANCE_LENGTH = 12
 
@@ -138,6 +137,7 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
             limits=limits,
             observer=observer,
             clock=clock,
+            owner=instance,
             on_duty=(lambda: one.on_duty) if one else (lambda: True),
         )
         health = services.health
@@ -163,8 +163,9 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
         if stopped_long(opened.identity, clock, registered):
             services.throttle.start_slowly("long_stop")
         if one is not None:  # open attempts may be another's, who lives; those of the dead end with their leases
+            await beside.resealer.take_up()  # until the others have our first key we seal with theirs
             await one.round()
-            ticker.every(REPLICA_EVERY, one.tick)
+            ticker.every(SIGN_OF_LIFE_EVERY, one.tick)
         elif doubts := await store.recover(
             now=clock.now(), settle_delays={name: each.policy.settle_delay for name, each in registered.items()}
         ):

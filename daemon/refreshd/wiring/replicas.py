@@ -12,6 +12,7 @@ from refreshd.adapters.sql.failover import Failover
 from refreshd.adapters.sql.replicas import SqlReplicas
 from refreshd.adapters.sql.spooling import Spooling
 from refreshd.adapters.sql.store import SqlStore
+from refreshd.config.rules import pause_of
 from refreshd.config.settings import Settings
 from refreshd.domain.events import StoreFailed
 from refreshd.ports.observer import Observer
@@ -46,7 +47,7 @@ def sharing(settings: Settings, opened: OpenStore, observer: Observer) -> Iterat
     try:
         yield Sharing(
             clock=opened.clock,
-            failover=Failover(opened.clock),
+            failover=Failover(opened.clock, pause=pause_of(settings)),
             spooling=Spooling(spool, opened.codec, on_fault=tell),
         )
     finally:

@@ -1,12 +1,10 @@
 """The database's time on our own steady clock, and the moment of caution after it was away."""
 
-from datetime import timedelta
-
-import pytest
+from datetime import datetime, timedelta
 
 from refreshd.adapters.sql.database_clock import DatabaseClock
 from refreshd.adapters.sql.engines import DatabaseTime
-from refreshd.adapters.sql.failover import PAUSE, Failover
+from refreshd.adapters.sql.failover import LATELY, Failover
 from refreshd.ports.store import StoreUnavailable
 from tests.fakes import START, FakeClock
 
@@ -68,44 +66,65 @@ def found(age: timedelta = timedelta(hours=1), began: timedelta = timedelta(0)) 
     return DatabaseTime(at=START + began + age, server=START + began)
 
 
+PAUSE = 38 * SECOND
+
+
+def back(clock: FakeClock, **others: datetime) -> Failover:
+    """A database in which the others left these signs, after our first look at it."""
+    failover = Failover(clock, pause=PAUSE)
+    failover.await_others(others)
+    failover.restored()
+    return failover
+
+
+def claims(failover: Failover, at: DatabaseTime | None = None) -> bool:
+    try:
+        failover.check(at or found())
+    except StoreUnavailable:
+        return False
+    return True
+
+
 class TestFailover:
     def test_nothing_is_claimed_before_what_we_hold_is_back(self) -> None:
         """Also at a start: a process before us may have left something."""
-        failover = Failover(FakeClock())
-        with pytest.raises(StoreUnavailable):
-            failover.check(found())
+        failover = Failover(FakeClock(), pause=PAUSE)
+        failover.await_others({})
+        assert not claims(failover)
         failover.restored()
-        failover.check(found())
+        assert claims(failover)
 
-    def test_others_have_time_to_bring_theirs(self) -> None:
-        """From the last time that it was away."""
+    def test_others_are_awaited_until_each_has_given_a_new_sign(self) -> None:
+        """By its being another one: the clock of a new primary may be behind."""
+        failover = back(FakeClock(), a=START, b=START + SECOND)
+        assert not claims(failover)
+        failover.await_others({"a": START - SECOND, "b": START + SECOND, "new": START})
+        assert not claims(failover)
+        failover.await_others({"a": START, "new": START})  # b has signed off
+        assert claims(failover)
+
+    def test_a_loss_begins_it_anew(self) -> None:
+        """From the last time that it was away, with whom the database knows then."""
         clock = FakeClock()
-        failover = Failover(clock)
-        failover.restored()
-        failover.lost()
-        failover.restored()
+        failover = back(clock, a=START)
         clock.advance(PAUSE - SECOND)
         failover.lost()
+        failover.await_others({"a": START})
         failover.restored()
         clock.advance(PAUSE - SECOND)
-        with pytest.raises(StoreUnavailable):
-            failover.check(found())
+        assert not claims(failover)
         clock.advance(SECOND)
-        failover.check(found())
+        assert claims(failover)
+
+    def test_the_long_dead_are_not_awaited(self) -> None:
+        """What they committed last was not lost just now. An outage ages all alike."""
+        failover = back(FakeClock(), newest=START, dead=START - LATELY)
+        failover.await_others({"newest": START + SECOND, "dead": START - LATELY})
+        assert claims(failover)
 
     def test_another_server_counts_as_a_loss(self) -> None:
         """Nobody else may have told us."""
-        failover = Failover(FakeClock())
-        failover.restored()
-        failover.check(found())
-        with pytest.raises(StoreUnavailable):
-            failover.check(found(began=-SECOND))
+        failover = back(FakeClock())
+        assert claims(failover)
+        assert not claims(failover, found(began=-SECOND))
         assert (1, True) == (failover.count, failover.restoring)
-
-    def test_a_server_that_has_just_started_is_waited_for(self) -> None:
-        """We may have started after it went away."""
-        failover = Failover(FakeClock())
-        failover.restored()
-        with pytest.raises(StoreUnavailable):
-            failover.check(found(PAUSE - SECOND))
-        failover.check(found(PAUSE))

@@ -64,17 +64,33 @@ def test_it_is_kept_until_ten_minutes_after_the_commit(tmp_path: Path, seconds: 
     spool = Spool(tmp_path / "spool", clock=seconds)
     spool.append({"a": b"one"})
     seconds.now += 10 * KEEP
-    spool.settle([])
+    spool.forget()
     assert [b"one"] == lines(spool)  # not committed yet
     spool.settle(["a"])
     seconds.now += KEEP - 1
-    spool.settle([])
+    spool.forget()
     assert [b"one"] == lines(spool)
     seconds.now += 2
-    spool.settle([])
+    spool.forget()
     assert ([], []) == (lines(spool), list((tmp_path / "spool").iterdir()))
     spool.append({"b": b"two"})
     assert [b"two"] == lines(spool)
+
+
+def test_nothing_is_forgotten_by_time_alone(tmp_path: Path, seconds: Seconds) -> None:
+    """A database that is away for an hour may come back without what it had committed just before."""
+    spool = Spool(tmp_path / "spool", clock=seconds)
+    spool.append({"a": b"one"})
+    spool.settle(["a"])
+    seconds.now += 10 * KEEP
+    spool.append({"b": b"two"})
+    spool.settle(["b"])
+    spool.renew()  # it was put back
+    spool.forget()
+    assert [b"one", b"two"] == lines(spool)
+    seconds.now += KEEP
+    spool.forget()
+    assert [] == lines(spool)
 
 
 def test_an_open_line_does_not_keep_later_ones_for_ever(tmp_path: Path, seconds: Seconds) -> None:
@@ -85,7 +101,7 @@ def test_an_open_line_does_not_keep_later_ones_for_ever(tmp_path: Path, seconds:
     spool.append({"done": b"two"})
     spool.settle(["done"])
     seconds.now += KEEP + 1
-    spool.settle([])
+    spool.forget()
     assert [b"one"] == lines(spool)
     assert (True, False) == (spool.holds("open"), spool.holds("done"))
 

@@ -1,9 +1,11 @@
 """Rules between keys: each broken one is told with both its sides in numbers, and the defaults break none."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from refreshd.config.rules import pause_of
 from tests.unit.config.configurations import CLIENT, faults, loaded, only_fault
 
 
@@ -52,6 +54,29 @@ def test_too_little_room_for_a_repeat_is_a_warning(tmp_path: Path) -> None:
     assert "(241s)" in warning
     assert "2 x request_timeout + settle_delay + scan_interval = 241s" in warning
     assert () == loaded(tmp_path, tight.replace("241s", "242s")).warnings
+
+
+@pytest.mark.parametrize(
+    ("url", "seconds"),
+    [
+        ("postgresql://u@localhost/db", 28),
+        ("postgresql://u@localhost,127.0.0.1/db", 38),
+        ("postgresql://u@localhost,127.0.0.1,[::1]:5433/db", 48),
+        ("postgresql://u@localhost/db?connect_timeout=10", 38),
+        ("postgresql://u@localhost/db?connect_timeout=1", 22),
+    ],
+)
+def test_the_pause_outlasts_another_replicas_way_back(tmp_path: Path, url: str, seconds: int) -> None:
+    """A try under way (10 + 1 s, then each host), the wait for the next (5 s), each host again, and a sign of life (2 s)."""
+    result = loaded(tmp_path, CLIENT + f'[store]\nurl = "{url}"')
+    assert (timedelta(seconds=seconds), ()) == (pause_of(result.settings), result.warnings)
+
+
+def test_too_little_room_for_a_failover_is_a_warning(tmp_path: Path) -> None:
+    """It works, but tokens are late when the database fails over."""
+    tight = '[store]\nurl = "postgresql://u@localhost/db?connect_timeout=80"'
+    (warning,) = loaded(tmp_path, tight + '\n[scheduler]\nrefresh_before_expiry = "242s"').warnings
+    assert "pause (up to 178s) + request_timeout + scan_interval = 269s" in warning
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from refreshd.adapters.key_ring_editing import add_key
-from refreshd.adapters.sql.resealing import SqlSealedRows
-from refreshd.domain.events import FiguresTaken, KeyRowsCounted, RowsResealed
+from refreshd.domain.events import FiguresTaken, KeyRowsCounted, MissingKeysCounted, RowsResealed
 from refreshd.domain.figures import Figures
-from refreshd.ports.keys import Batch, Cursor, Looked
+from refreshd.ports.keys import Batch, Cursor, Looked, Sealing
 from refreshd.ports.store import StoreUnavailable
 from refreshd.service.resealer import MOST_YIELDS, Resealer
 from tests.contract.stores import SqliteBed, grant
+from tests.contract.test_resealing import rows_of
 from tests.fakes import RecordingObserver
 
 
@@ -46,11 +46,19 @@ class Rows:
         self.taken_up: list[str] = []
         self.asked = 0
         self.down = False
+        self.lacking = self.held = self.released = 0
 
-    async def take_up(self, key_id: str) -> None:
+    async def take_up(self, key_id: str) -> Sealing:
         if self.down:
             raise StoreUnavailable("full")
+        if self.lacking:
+            return Sealing(key_id="old", lacking=self.lacking)
         self.taken_up.append(key_id)
+        return Sealing(key_id=key_id)
+
+    async def release(self) -> int:
+        self.released += 1
+        return self.held
 
     async def reseal(self, begin: Cursor, *, limit: int) -> Batch:
         del begin, limit
@@ -118,6 +126,66 @@ async def test_a_new_key_is_taken_up_at_once_and_told() -> None:
     assert ["keys.taken_up"] == bench.observer.names()
 
 
+async def test_a_key_that_other_daemons_lack_waits_for_them() -> None:
+    """Told once; nothing is moved to it, nor back from it, meanwhile."""
+    bench = Bench()
+    await bench.resealer.round()
+    bench.ring.looked, bench.rows.lacking, bench.ring.key_ids = Looked(first="new"), 1, ("new", "old")
+    for _ in range(2):
+        bench.resealer.on_event(counted(old=3, new=1))
+        await bench.resealer.round()
+    assert (["keys.waits_for_replicas"], 1) == (bench.observer.names(), bench.rows.asked)
+    bench.rows.lacking = 0
+    await bench.resealer.round()
+    assert ["old", "new"] == bench.rows.taken_up
+    assert ["keys.waits_for_replicas", "keys.taken_up"] == bench.observer.names()
+    assert 2 == bench.rows.asked
+
+
+async def test_a_start_ahead_of_the_others_tells_when_the_key_is_taken_up() -> None:
+    bench = Bench()
+    bench.ring.looked, bench.rows.lacking = Looked(first="new"), 2
+    await bench.resealer.round()
+    bench.rows.lacking = 0
+    await bench.resealer.round()
+    assert ["keys.waits_for_replicas", "keys.taken_up"] == bench.observer.names()
+
+
+async def test_rows_under_missing_keys_are_told_with_each_count() -> None:
+    """Somebody must bring the key; a damaged row is no matter of keys."""
+    bench = Bench()
+    bench.resealer.on_event(counted(old=3, lost=2, damaged=1))
+    await bench.resealer.round()
+    await bench.resealer.round()
+    assert ["keys.missing"] == bench.observer.names()
+    bench.ring.key_ids = ("old", "lost")
+    bench.resealer.on_event(counted(old=3, lost=2))
+    await bench.resealer.round()
+    numbers = [event.rows for event in bench.observer.events if isinstance(event, MissingKeysCounted)]
+    assert ([2, 0], ["keys.missing"]) == (numbers, bench.observer.names())
+
+
+async def test_a_key_taken_up_before_the_first_round_moves_the_rows_too() -> None:
+    """Among replicas a start takes it up before anything is claimed."""
+    bench = Bench()
+    await bench.resealer.take_up()
+    await bench.resealer.round()
+    await bench.resealer.round()
+    assert (["old"], 1) == (bench.rows.taken_up, bench.rows.asked)
+
+
+async def test_holds_are_looked_at_when_the_ring_has_gained_a_key() -> None:
+    """At the start too; not every second."""
+    bench = Bench()
+    bench.rows.held = 4
+    await bench.resealer.round()
+    await bench.resealer.round()
+    bench.ring.key_ids = ("old", "found")
+    await bench.resealer.round()
+    assert 2 == bench.rows.released
+    assert ["keys.holds_released"] * 2 == bench.observer.names()
+
+
 async def test_a_store_that_refuses_is_asked_again() -> None:
     """The key counts as taken up only when the store knows it."""
     bench = Bench()
@@ -140,7 +208,7 @@ async def test_a_refused_ring_is_told_once() -> None:
 async def test_unreadable_rows_are_told_once() -> None:
     bench = Bench(batch(unreadable=2), batch(unreadable=2))
     await bench.resealer.round()
-    bench.resealer.on_event(counted(lost=2))
+    bench.resealer.on_event(counted(damaged=2))
     await bench.resealer.round()
     assert ["keys.rows_unreadable"] == bench.observer.names()
 
@@ -173,7 +241,7 @@ async def test_a_whole_rotation_on_a_real_store(bed: SqliteBed) -> None:
     """From a key added to the file to 0 rows under the old one, by ticks alone."""
     bed.add(*(grant(f"{number:03}") for number in range(120)))
     old, observer = bed.sealer.primary_key_id, RecordingObserver()
-    rows = SqlSealedRows(bed.store.threads, bed.codec, bed.sealer, bed.environment)
+    rows = rows_of(bed)
     resealer = Resealer(ring=bed.sealer, rows=rows, observer=observer, pause=Pauses())
     await resealer.round()
     new = add_key(bed.ring)

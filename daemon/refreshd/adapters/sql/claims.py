@@ -69,6 +69,7 @@ class Claimer:
         spared: Sequence[str],
     ) -> Sequence[RowMapping]:
         values = {"b_client": client, "now": now, "until": now + room.lease, "owner": self._owner, "holding": spared}
+        values["keys"] = self._codec.key_ids
         rows: list[RowMapping] = []
         for work, most in _order_of_work(room):
             if len(rows) >= wanted:

@@ -165,7 +165,9 @@ class GroupCommit:
             return Committed()
         before = one.attempt.credential
         stored = connection.execute(
-            select(c.id, c.family, c.generation, c.refresh_token).where(c.id == before.id, c.removed_at.is_(None))
+            select(c.id, c.family, c.generation, c.refresh_token)
+            .where(c.id == before.id, c.removed_at.is_(None))
+            .with_for_update()  # a removal or a new login under way decides what becomes of this answer
         )
         there = stored.mappings().first()
         if there is None or there["family"] != before.family:

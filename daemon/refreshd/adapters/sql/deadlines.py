@@ -57,7 +57,7 @@ def step_up(connection: Connection, near: Sequence[ReloginSoon], now: datetime) 
         )
     )
     changed: list[ReloginSoon] = []
-    for one in near:
+    for one in sorted(near, key=lambda each: each.id):
         values = {"b_id": one.id, "b_relogin_by": one.relogin_by, "step": one.step, "now": now}
         if connection.execute(statement, values).rowcount == 1:
             changed.append(one)

@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, RowMapping, bindparam, case, update
+from sqlalchemy import BigInteger, Connection, RowMapping, Update, bindparam, case, select, update
 
 from refreshd.adapters.sql import statements
-from refreshd.adapters.sql.rows import encode_events
-from refreshd.adapters.sql.schema import Instant, credential
-from refreshd.domain.credential import CredentialId, Health, Reason
+from refreshd.adapters.sql.rows import RowCodec, encode_events
+from refreshd.adapters.sql.schema import HELD, Instant, credential
+from refreshd.domain.credential import CredentialId, Health, Lane, Reason
 from refreshd.domain.events import CredentialHeld, StreamEvent
 from refreshd.ports.publisher import Counters
+from refreshd.ports.sealer import Undecryptable
 from refreshd.ports.store import Attempt
 
 c = credential.c
@@ -27,7 +28,7 @@ _HELD: Mapping[str, Any] = {
 
 
 def undecryptable(connection: Connection, row: RowMapping, now: datetime) -> CredentialHeld:
-    """This row's refresh token cannot be opened: it alone is set aside, untouched."""
+    """This row's refresh token is damaged, or there is none: it alone is set aside, untouched."""
     statement = update(credential).where(c.id == bindparam("b_id"))
     connection.execute(
         statement.values(**_HELD, reason=Reason.UNDECRYPTABLE.value, revision=c.revision + 1),
@@ -61,12 +62,45 @@ def behind(connection: Connection, attempt: Attempt, found: Counters, now: datet
     return CredentialHeld(id=before.id, client=before.client, generation=found.generation, reason=Reason.STORE_BEHIND)
 
 
+def freed(now: datetime) -> Update:
+    """What ends a hold: the row is due with the refresh token that it has."""
+    return update(credential).values(
+        health=Health.ACTIVE.value,
+        reason=None,
+        next_attempt_at=now,
+        lane=case((c.in_doubt == 1, int(Lane.IN_DOUBT)), else_=int(Lane.ORDINARY)),
+        revision=c.revision + 1,
+        unpublished_events=c.unpublished_events.op("||")(encode_events((StreamEvent.RESUMED,))),
+        updated_at=now,
+    )
+
+
+def free_readable(
+    connection: Connection, codec: RowCodec, now: datetime, *, after: str, limit: int
+) -> tuple[int, str | None]:
+    """Of the next rows held as undecryptable free those that open by now: how many, and where to go on."""
+    query = select(credential).where(HELD, c.reason == Reason.UNDECRYPTABLE.value, c.id > after)
+    rows = connection.execute(query.order_by(c.id).limit(limit).with_for_update()).mappings().all()
+    opened = [row["id"] for row in rows if _opens(codec, row)]
+    if opened:
+        connection.execute(freed(now).where(c.id.in_(opened)))
+    return len(opened), rows[-1]["id"] if len(rows) == limit else None
+
+
+def _opens(codec: RowCodec, row: RowMapping) -> bool:
+    try:
+        codec.refresh_token(row)
+    except Undecryptable:
+        return False
+    return True
+
+
 def lift(connection: Connection, found: Mapping[CredentialId, Counters], now: datetime) -> None:
     """Raise counters above those met in Redis. An open attempt keeps its generation, which its answer is compared with."""
     statement = update(credential).where(c.id == bindparam("b_id"), c.revision <= _revision())
     connection.execute(
         statement.values(updated_at=bindparam("at", type_=Instant), **_lifted(c.attempt_id.is_(None))),
-        [{"b_id": name, "at": now, **_values(counters)} for name, counters in found.items()],
+        [{"b_id": name, "at": now, **_values(counters)} for name, counters in sorted(found.items())],
     )
 
 

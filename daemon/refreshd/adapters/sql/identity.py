@@ -76,7 +76,7 @@ def _found(connection: Connection, sealer: Sealer, *, environment: str, now: dat
 
 def _check_keys(connection: Connection, sealer: Sealer) -> None:
     """Every key that ever sealed a row here must be in the ring, with the same bytes, unless no row needs it any more."""
-    known = connection.execute(select(key_check)).all()
+    known = connection.execute(select(key_check).with_for_update()).all()  # whoever just seals with one is awaited
     for key_id, sealed in known:
         try:
             sealer.open(sealed, key_id)
@@ -101,5 +101,6 @@ def record_key(connection: Connection, sealer: Sealer) -> None:
 
 
 def is_known(connection: Connection, key_id: str) -> bool:
-    """Whether rows may be sealed with it: false once it was taken out of the ring (`keys prune`)."""
-    return connection.execute(select(key_check.c.key_id).where(key_check.c.key_id == key_id)).first() is not None
+    """Whether rows may be sealed with it: false once it was taken out of the ring (`keys prune`), which is awaited if under way."""
+    proof = select(key_check.c.key_id).where(key_check.c.key_id == key_id).with_for_update(read=True)
+    return connection.execute(proof).first() is not None

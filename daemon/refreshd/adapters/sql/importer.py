@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, select
+from sqlalchemy.exc import IntegrityError
 
 from refreshd.adapters.sql import new_logins
 from refreshd.adapters.sql.engine import StoreRefused
@@ -136,10 +138,11 @@ class Importer:
     def _write_chunk(self, chunk: Sequence[Grant], *, replace: bool, now: datetime) -> "_Rows":
         for _ in range(TRIES):
             rows = self._rows(chunk, replace=replace, now=now)
-            with self._engine.begin() as connection:
+            # another import may add the same ids or tokens after the look, where several can write at once
+            with suppress(IntegrityError), self._engine.begin() as connection:
                 if not is_known(connection, self._codec.key_id):
                     raise StoreRefused("the key ring was changed while this ran; run it again, it skips what is stored")
-                if self._known(connection, chunk) == rows.known:
+                if self._known(connection, chunk, lock=True) == rows.known:
                     new_logins.put(connection, added=rows.added, replaced=rows.replaced, prints=rows.prints)
                     return rows
         raise StoreRefused("the store changes too fast under this import; run it again, it skips what is stored")
@@ -153,7 +156,7 @@ class Importer:
         """
         if owned := self.owned(connection, grant):
             return owned
-        known = self._known(connection, [grant])
+        known = self._known(connection, [grant], lock=True)
         existing = known.counters.get(grant.id)
         row = self._row(grant, existing, frozenset(connection.scalars(select(client_fact.c.client)).all()), now)
         row["family"] = family or row["family"]
@@ -248,9 +251,9 @@ class Importer:
             return f"{grant.id} exists; if a person logged in again, add --replace"
         return None
 
-    def _known(self, connection: Connection, chunk: Sequence[Grant]) -> Known:
+    def _known(self, connection: Connection, chunk: Sequence[Grant], *, lock: bool = False) -> Known:
         digests = [digest for digest in map(self._digest, chunk) if digest is not None]
-        return look_up(connection, ids=[one.id for one in chunk], digests=digests)
+        return look_up(connection, ids=[one.id for one in chunk], digests=digests, lock=lock)
 
     @staticmethod
     def _count(result: Imported, grant: Grant, digest: bytes | None, known: Known) -> None:

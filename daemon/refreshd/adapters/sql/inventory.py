@@ -23,12 +23,12 @@ from sqlalchemy import (
     update,
 )
 
-from refreshd.adapters.sql import history, rescue, revocations, statements, storms
+from refreshd.adapters.sql import history, holding, rescue, revocations, statements, storms
 from refreshd.adapters.sql.history import Entry
 from refreshd.adapters.sql.rows import RowCodec, encode_events, status_of
 from refreshd.adapters.sql.schema import Instant, attempt_log, client_fact, credential, fingerprint, store
 from refreshd.domain.client import GrantType
-from refreshd.domain.credential import AccessToken, ClientName, Health, Lane, Status
+from refreshd.domain.credential import AccessToken, ClientName, Health, Status
 from refreshd.domain.events import StreamEvent
 from refreshd.domain.storm import LONGEST
 
@@ -141,14 +141,9 @@ class Inventory:
     def adopt(self, selection: Selection | None, *, now: datetime) -> int:
         """End a hold: the row is due at once with the refresh token it has. None: every credential that is held."""
         where = c.removed_at.is_(None) if selection is None else selection.where
-        values = {
-            "health": Health.ACTIVE.value,
-            "reason": None,
-            "next_attempt_at": now,
-            "lane": case((c.in_doubt == 1, int(Lane.IN_DOUBT)), else_=int(Lane.ORDINARY)),
-        }
-        statement = _visible(where, values, StreamEvent.RESUMED, now).where(c.health == Health.HELD.value)
+        statement = holding.freed(now).where(where, c.health == Health.HELD.value)
         with self._write.begin() as connection:
+            _lock(connection, where, c.health == Health.HELD.value)
             return connection.execute(statement).rowcount
 
     def adopt_keys(self, *, now: datetime) -> None:
@@ -223,10 +218,17 @@ class Inventory:
         now: datetime,
     ) -> int:
         with self._write.begin() as connection:
+            _lock(connection, selection.where, condition)
             return connection.execute(_visible(selection.where, values, event, now).where(condition)).rowcount
 
 
+def _lock(connection: Connection, *where: ColumnElement[bool]) -> None:
+    """By id, as all who lock several rows: nobody waits in a ring."""
+    connection.execute(select(c.id).where(*where).order_by(c.id).with_for_update()).all()
+
+
 def _remove(connection: Connection, selection: Selection, now: datetime) -> int:
+    _lock(connection, selection.where)  # no late answer leaves anything behind what is erased here
     values = {
         **statements.NO_ATTEMPT,
         "refresh_token": None,

@@ -32,12 +32,14 @@ class Known:
     counters: Mapping[str, Stored]
 
 
-def look_up(connection: Connection, *, ids: Collection[str], digests: Collection[bytes]) -> Known:
+def look_up(connection: Connection, *, ids: Collection[str], digests: Collection[bytes], lock: bool = False) -> Known:
+    """`lock`: what is found stays so until the transaction ends."""
+    columns = (c.id, c.client, c.generation, c.revision, c.health, c.paused, c.removed_at)
+    query = select(*columns, statements.NO_LOGIN.label("no_login")).where(c.id.in_(ids)).order_by(c.id)
+    rows = connection.execute(query.with_for_update() if lock else query).all()
     owners = connection.execute(
         select(fingerprint.c.digest, fingerprint.c.credential_id).where(fingerprint.c.digest.in_(digests))
-    ).all()
-    columns = (c.id, c.client, c.generation, c.revision, c.health, c.paused, c.removed_at)
-    rows = connection.execute(select(*columns, statements.NO_LOGIN.label("no_login")).where(c.id.in_(ids))).all()
+    ).all()  # behind the lock: a removal that was awaited has taken its own
     return Known(
         owners={row.digest: row.credential_id for row in owners},
         counters={

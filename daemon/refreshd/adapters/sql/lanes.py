@@ -1,6 +1,6 @@
 """A look at what is due before anything is claimed: lanes in which nothing waits cost no statement of a writing transaction."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ def _first_of(lane: Lane) -> Any:
         c.client == bindparam("client"),
         c.lane == int(lane),
         c.next_attempt_at <= bindparam("now", type_=Instant),
+        statements.OPENABLE,
     )
     return due.limit(1).scalar_subquery().label(lane.name)
 
@@ -28,15 +29,19 @@ _DUE: Select[Any] = select(*(_first_of(lane) for lane in Lane))
 
 
 def due_lanes(
-    connection: Connection, clients: Iterable[ClientName], now: datetime
+    connection: Connection, clients: Iterable[ClientName], now: datetime, *, keys: Sequence[str]
 ) -> Mapping[ClientName, frozenset[Lane]]:
-    """The lanes of each client in which something is due; clients of whom nothing is due are left out."""
+    """The lanes of each client in which something is due; clients of whom nothing is due are left out.
+
+    `keys`: rows under others are not looked at.
+    """
     names = list(clients)
-    if len(names) > 1 and connection.execute(statements.FIRST_DUE, {"clients": names, "now": now}).first() is None:
+    values = {"clients": names, "now": now, "keys": keys}
+    if len(names) > 1 and connection.execute(statements.FIRST_DUE, values).first() is None:
         return {}
     found: dict[ClientName, frozenset[Lane]] = {}
     for client in names:
-        row = connection.execute(_DUE, {"client": client, "now": now}).one()
+        row = connection.execute(_DUE, {"client": client, "now": now, "keys": keys}).one()
         if lanes := frozenset(lane for lane, there in zip(Lane, row, strict=True) if there):
             found[client] = lanes
     return found

@@ -10,6 +10,7 @@ from sqlalchemy.engine import ExceptionContext
 
 from refreshd.adapters.sql.engine import StoreRefused
 from refreshd.adapters.sql.engines import DatabaseTime
+from refreshd.domain.policy import CONNECT_TIMEOUT
 
 _SCHEME = "postgresql+psycopg://"
 _FOUNDING = 0x7265_6672_6573_6864  # "refreshd": the key of the advisory lock
@@ -30,7 +31,7 @@ class PostgresEngines:
         seconds = max(_SHORTEST_CONNECT, round(limit.total_seconds()))
         settings: dict[str, Any] = {
             "application_name": "refreshd",
-            "connect_timeout": seconds,
+            "connect_timeout": min(seconds, round(CONNECT_TIMEOUT.total_seconds())),
             "keepalives_idle": seconds,
             "keepalives_interval": seconds,
             "keepalives_count": 2,

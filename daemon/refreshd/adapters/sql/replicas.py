@@ -47,11 +47,14 @@ class SqlReplicas:
         def work(connection: Connection) -> Standing:
             now = self._read_clock(connection)
             self._failover.schema = schema_version(connection)
-            restored = self._spooling.restore(connection) if self._failover.restoring else 0
+            spooling = self._spooling
+            restored = spooling.restore(connection) if self._failover.restoring else spooling.restore_held(connection)
+            spooling.forget()
+            self._failover.await_others(_signs(connection, but=self._name))
             self._note(connection, now)
             on_duty = self._on_duty(connection, now)
             if on_duty:
-                _keep(connection, now)
+                _keep(connection, now, forget=not self._failover.waits)
             return Standing(
                 living=living(connection, now), on_duty=on_duty, returned=self._failover.count, restored=restored
             )
@@ -79,7 +82,8 @@ class SqlReplicas:
         return found.at
 
     def _note(self, connection: Connection, now: datetime) -> None:
-        sign = {"seen_at": now, "key_id": self._sealer.primary_key_id}
+        keys = ",".join(self._sealer.key_ids)
+        sign = {"seen_at": now, "key_id": self._sealer.primary_key_id, "key_ids": keys}
         if connection.execute(update(replica).where(_r.name == self._name).values(sign)).rowcount == 0:
             connection.execute(insert(replica).values(name=self._name, **sign))
 
@@ -99,9 +103,21 @@ def keys_in_use(connection: Connection, now: datetime) -> frozenset[str]:
     return frozenset(connection.scalars(select(_r.key_id).where(_r.seen_at > now - LIVING)).all())
 
 
-def _keep(connection: Connection, now: datetime) -> None:
-    """The store's own sign of life, which never goes back, and the names of the long dead."""
+def lacking(connection: Connection, now: datetime, key_id: str, *, but: str) -> int:
+    """How many of the living do not have this key; not counting `but`, the one who asks."""
+    rings = connection.scalars(select(_r.key_ids).where(_r.seen_at > now - LIVING, _r.name != but))
+    return sum(key_id not in (ring or "").split(",") for ring in rings)
+
+
+def _signs(connection: Connection, *, but: str) -> dict[str, datetime]:
+    rows = connection.execute(select(_r.name, _r.seen_at).where(_r.name != but))
+    return {row.name: row.seen_at for row in rows}
+
+
+def _keep(connection: Connection, now: datetime, *, forget: bool) -> None:
+    """The store's own sign of life, which never goes back. `forget`: the names of the long dead, but not behind a long outage."""
     at = bindparam("at", now, type_=Instant)
     later = case((store.c.last_commit_at > at, store.c.last_commit_at), else_=at)
     connection.execute(update(store).values(last_commit_at=later))
-    connection.execute(delete(replica).where(_r.seen_at < now - _FORGOTTEN))
+    if forget:
+        connection.execute(delete(replica).where(_r.seen_at < now - _FORGOTTEN))

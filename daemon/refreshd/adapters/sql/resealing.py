@@ -3,17 +3,24 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 from sqlalchemy import Connection, CursorResult, RowMapping, bindparam, select, update
 
+from refreshd.adapters.sql import holding
+from refreshd.adapters.sql.engines import Engines
 from refreshd.adapters.sql.identity import record_key
+from refreshd.adapters.sql.replicas import lacking
 from refreshd.adapters.sql.rows import RowCodec
 from refreshd.adapters.sql.schema import store
 from refreshd.adapters.sql.sealed_columns import PLACES, STORE, Place, fingerprint_context, rows_by_key
 from refreshd.adapters.sql.thread import StoreThreads
-from refreshd.ports.keys import Batch, Cursor
+from refreshd.ports.clock import Clock
+from refreshd.ports.keys import Batch, Cursor, Sealing
 from refreshd.ports.sealer import SelectableSealer, Undecryptable
+
+_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,19 +36,53 @@ class Move:
 class SqlSealedRows:
     """`SealedRows` on the store's own threads: rows are read and sealed beside the writing thread, which only compares."""
 
-    def __init__(self, threads: StoreThreads, codec: RowCodec, sealer: SelectableSealer, environment: str) -> None:
+    def __init__(
+        self,
+        threads: StoreThreads,
+        codec: RowCodec,
+        sealer: SelectableSealer,
+        environment: str,
+        *,
+        clock: Clock,
+        engines: Engines,
+        owner: str,
+    ) -> None:
+        """`owner`: this process among the daemons on a database that several share."""
+        self._clock = clock
+        self._engines = engines
+        self._owner = owner
         self._threads = threads
         self._codec = codec
         self._sealer = sealer
         self._environment = environment
 
-    async def take_up(self, key_id: str) -> None:
-        def work(connection: Connection) -> None:  # on the thread that commits answers: none is sealed meanwhile
+    async def take_up(self, key_id: str) -> Sealing:
+        def work(connection: Connection) -> Sealing:  # on the thread that commits answers: none is sealed meanwhile
+            others = connection.scalar(select(store.c.daemon_key_id))
+            if without := self._lacking(connection, key_id) if others != key_id else 0:
+                if others in self._sealer.key_ids:
+                    self._sealer.seal_with(str(others))
+                return Sealing(key_id=self._sealer.primary_key_id, lacking=without)
             self._sealer.seal_with(key_id)
             record_key(connection, self._sealer)
             connection.execute(update(store).values(daemon_key_id=key_id))
+            return Sealing(key_id=key_id)
 
-        await self._threads.writer.run(work)
+        return await self._threads.writer.run(work)
+
+    def _lacking(self, connection: Connection, key_id: str) -> int:
+        found = self._engines.time(connection)
+        return lacking(connection, found.at, key_id, but=self._owner) if found else 0
+
+    async def release(self) -> int:
+        count = 0
+        after: str | None = ""
+        while after is not None:
+            now = self._clock.now()
+            free = partial(holding.free_readable, codec=self._codec, now=now, after=after, limit=_AT_ONCE)
+            freed, after = await self._threads.writer.run(free)
+            count += freed
+        return count
 
     async def reseal(self, begin: Cursor, *, limit: int) -> Batch:
         places = (*PLACES, STORE)

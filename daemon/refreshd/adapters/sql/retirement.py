@@ -47,6 +47,7 @@ class Retirement:
                     f"a running daemon still seals with the key {', '.join(behind)}: see keys.ring_refused in its log, or "
                     "restart it where its key ring is a copy. Nothing was changed"
                 )
+            connection.execute(select(key_check.c.key_id).with_for_update()).all()  # an import under way is counted
             counts = rows_by_key(connection)
             spent = [key for key in ring if key != first and not counts.get(key)]
             connection.execute(delete(key_check).where(key_check.c.key_id.in_(spent)))

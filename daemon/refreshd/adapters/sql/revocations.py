@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, delete, func, insert, or_, select, update
 
 from refreshd.adapters.sql import rescue
 from refreshd.adapters.sql.engine import StoreRefused
@@ -17,6 +17,8 @@ from refreshd.ports.revocation import Revocation
 from refreshd.ports.sealer import Undecryptable
 
 COLUMN = "revocation.refresh_token"
+GIVEN_UP_AFTER = timedelta(days=1)
+"""How long what rests under a key that is not there waits for it."""
 r = revocation.c
 _WAITING = r.refresh_token.is_not(None)
 
@@ -50,10 +52,12 @@ def enqueue_chosen(connection: Connection, codec: RowCodec, where: ColumnElement
     """All refresh tokens of these credentials, what was put aside for them included; before they are removed.
 
     While an attempt is open, its token waits until its lease has run out: presented now it would look like theft, and the
-    answer may bring a newer one. Raises `StoreRefused` when one cannot be read.
+    answer may bring a newer one. An answer that is just being stored is awaited, and one that comes later finds the row removed.
+    Raises `StoreRefused` when one cannot be read.
     """
     count = 0
-    for row in connection.execute(select(credential).where(where)).mappings().all():
+    chosen = select(credential).where(where).order_by(credential.c.id).with_for_update()
+    for row in connection.execute(chosen).mappings().all():
         tokens = [_opened(codec, row, one, name) for one, name in _sealed_tokens(connection, row)]
         for token in dict.fromkeys(tokens):
             enqueue(
@@ -169,7 +173,8 @@ class SqlRevocations:
         await self._threads.writer.run(lambda connection: connection.execute(statement))
 
     async def _read(self, of_client: ColumnElement[bool], now: datetime, limit: int) -> Sequence[Revocation]:
-        query = select(revocation).where(of_client, _WAITING, r.next_attempt_at <= now)
+        readable = or_(r.key_id.in_(self._codec.key_ids), r.asked_at <= now - GIVEN_UP_AFTER)
+        query = select(revocation).where(of_client, _WAITING, r.next_attempt_at <= now, readable)
         query = query.order_by(r.next_attempt_at, r.id).limit(limit)
         rows = await self._threads.reader.run(lambda connection: connection.execute(query).mappings().all())
         return [self._revocation(row) for row in rows]

@@ -1,5 +1,6 @@
 """Rows ↔ domain values. The only place where a stored ciphertext is sealed or opened."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -36,6 +37,11 @@ class RowCodec:
     @property
     def key_id(self) -> str:
         return self._sealer.primary_key_id
+
+    @property
+    def key_ids(self) -> Sequence[str]:
+        """Rows under other keys cannot be read here."""
+        return self._sealer.key_ids
 
     def seal(self, secret: Secret, column: str, row_id: str) -> bytes:
         return self._sealer.seal(secret, self._context(column, row_id))

@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0005"
+HEAD = "0006"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -94,6 +94,7 @@ SCHEDULED = text("paused = 0 AND next_attempt_at IS NOT NULL")
 PENDING = text("published_revision < revision")
 DEADLINED = text("relogin_by IS NOT NULL AND health = 'active'")
 REFUSED = text("last_outcome = 'rejected'")
+HELD = text("health = 'held'")
 
 Index(
     "ix_credential_schedule",
@@ -120,6 +121,8 @@ Index(
     sqlite_where=REFUSED,
     postgresql_where=REFUSED,
 )
+
+Index("ix_credential_held", credential.c.id, sqlite_where=HELD, postgresql_where=HELD)
 
 attempt_log = Table(
     "attempt_log",
@@ -229,6 +232,7 @@ replica = Table(
     Column("name", String(64), primary_key=True),
     Column("seen_at", Instant, nullable=False),
     Column("key_id", String(16), nullable=False),
+    Column("key_ids", String),
 )
 
 duty = Table(

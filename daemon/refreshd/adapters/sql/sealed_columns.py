@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from sqlalchemy import Column, ColumnElement, Connection, LargeBinary, Table, func, or_, select
 
 from refreshd.adapters.sql.schema import credential, rescued_token, revocation, store
+from refreshd.ports.keys import DAMAGED
 
-DAMAGED = "damaged"
 _KEY_ID_AT, _KEY_ID_LENGTH = 2, 8  # behind the version byte, counted from 1
 
 

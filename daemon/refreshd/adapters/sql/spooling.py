@@ -21,6 +21,8 @@ from refreshd.ports.store import Attempt
 
 c = credential.c
 _AT_ONCE = 500
+_MOST_HELD = 10_000
+_Entry = Mapping[str, Any]
 
 
 class Spooling:
@@ -53,12 +55,33 @@ class Spooling:
         except OSError as exc:  # kept longer than it had to be
             self._on_fault(type(exc).__name__)
 
+    def forget(self) -> None:
+        """What has been in the database for long, which is there and lacks nothing of ours."""
+        try:
+            self._journal.forget()
+        except OSError as exc:
+            self._on_fault(type(exc).__name__)
+
     def restore(self, connection: Connection) -> int:
-        """Rows of the same family that are behind what was answered get it; an attempt that is open by now loses its row."""
-        newest = {}
-        for line in self._journal.lines():
-            if entry := _entry(line):
-                newest[entry["b_id"], entry["b_family"]] = entry
+        """Rows of the same family that are behind what was answered get it; an attempt that is open by now loses its row.
+
+        What is kept is kept anew from here: the database that has it now may be lost as well.
+        """
+        restored = self._put_back(connection, lambda _entry: True)
+        self._journal.renew()
+        return restored
+
+    def restore_held(self, connection: Connection) -> int:
+        """Another daemon may have held a row whose newest answer lies here, while we noticed nothing."""
+        held = frozenset(connection.scalars(select(c.id).where(statements.BEHIND).limit(_MOST_HELD)).all())
+        return self._put_back(connection, lambda entry: entry["b_id"] in held) if held else 0
+
+    def _put_back(self, connection: Connection, chosen: Callable[[_Entry], bool]) -> int:
+        newest: dict[tuple[str, str], _Entry] = {}
+        for entry in filter(None, map(_entry, self._journal.lines())):
+            row = entry["b_id"], entry["b_family"]
+            if chosen(entry) and (row not in newest or _age(newest[row]) <= _age(entry)):
+                newest[row] = entry
         entries = iter(newest.values())
         restored = 0
         while some := list(islice(entries, _AT_ONCE)):
@@ -71,13 +94,19 @@ class Spooling:
         return json.dumps(entry, default=_packed).encode()
 
 
-def _restore(connection: Connection, entries: Sequence[Mapping[str, Any]]) -> int:
+def _age(entry: _Entry) -> tuple[int, datetime]:
+    """Files tell nothing about it: several daemons' segments lie side by side, each as young as its last line."""
+    return entry["set_generation"], entry["set_updated_at"]
+
+
+def _restore(connection: Connection, entries: Sequence[_Entry]) -> int:
+    """The statement decides; what is surely there already is not asked about."""
     rows = connection.execute(select(c.id, c.family, c.generation).where(c.id.in_([one["b_id"] for one in entries])))
     stored = {(row.id, row.family): row.generation for row in rows}
     behind = [
         one
         for one in entries
-        if stored.get((one["b_id"], one["b_family"]), one["set_generation"]) < one["set_generation"]
+        if stored.get((one["b_id"], one["b_family"]), one["set_generation"] + 1) <= one["set_generation"]
     ]
     behind.sort(key=lambda one: one["b_id"])
     return sum(connection.execute(statements.RESTORE, one).rowcount for one in behind)

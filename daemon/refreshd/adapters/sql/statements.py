@@ -17,6 +17,7 @@ from sqlalchemy import (
     case,
     func,
     literal,
+    or_,
     select,
     text,
     update,
@@ -24,8 +25,9 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import Update
 from sqlalchemy.sql.selectable import Select
 
-from refreshd.adapters.sql.schema import SCHEDULED, Instant, credential, store
-from refreshd.domain.credential import Lane
+from refreshd.adapters.sql.schema import HELD, SCHEDULED, Instant, credential, store
+from refreshd.domain.credential import Health, Lane, Reason
+from refreshd.domain.events import StreamEvent
 
 c = credential.c
 LANES = tuple(int(lane) for lane in Lane)
@@ -83,6 +85,7 @@ _DECIDED = (
     "updated_at",
 )
 
+_EVENTS = bindparam("events", type_=String)
 _ANSWERED: Mapping[str, Any] = {
     **{name: bindparam(f"set_{name}", type_=c[name].type) for name in _DECIDED},
     **NO_ATTEMPT,
@@ -98,7 +101,7 @@ _ANSWERED: Mapping[str, Any] = {
         else_=c.relogin_step,
     ),
     "revision": c.revision + bindparam("bump", type_=BigInteger),
-    "unpublished_events": c.unpublished_events.op("||")(bindparam("events", type_=String)),
+    "unpublished_events": c.unpublished_events.op("||")(_EVENTS),
 }
 
 COMMIT: Update = (
@@ -114,19 +117,45 @@ COMMIT: Update = (
 LEAP = 1000
 """More revisions than a credential gains in the minutes that a failover may lose: what Redis was shown meanwhile stays behind."""
 
+BEHIND = and_(HELD, c.reason == Reason.STORE_BEHIND.value)
+"""Held by the rollback guard: such a row shows the generation that Redis has, and its token is an older one."""
+
 RESTORE: Update = (
     update(credential)
     .where(
         c.id == bindparam("b_id"),
         c.family == bindparam("b_family"),
-        c.generation < bindparam("set_generation", type_=BigInteger),
+        or_(
+            c.generation < bindparam("set_generation", type_=BigInteger),
+            and_(BEHIND, c.generation == bindparam("set_generation", type_=BigInteger)),
+        ),
         c.removed_at.is_(None),
     )
-    .values({**_ANSWERED, "revision": c.revision + bindparam("bump", type_=BigInteger) + LEAP})
+    .values(
+        {
+            **_ANSWERED,
+            "revision": c.revision + bindparam("bump", type_=BigInteger) + LEAP,
+            "unpublished_events": c.unpublished_events + case((BEHIND, f"{StreamEvent.RESUMED},"), else_="") + _EVENTS,
+        }
+    )
 )
-"""An answer that was committed once, or never could be, is put back."""
+"""An answer that was committed once, or never could be, is put back. It ends a hold that its absence has caused."""
 
 COMMITTED_AT: Update = update(store).values(last_commit_at=bindparam("at", type_=Instant))
+
+_KNOWN = c.key_id.in_(bindparam("keys", expanding=True))
+OPENABLE = or_(c.refresh_token.is_(None), c.key_id.is_(None), _KNOWN)
+"""Not what rests under a key that this process does not have: another may have it, or it comes. Damage shows when it is opened."""
+
+SHOWABLE = or_(
+    c.access_token.is_(None),
+    c.key_id.is_(None),
+    c.paused == 1,
+    c.health == Health.RELOGIN_REQUIRED.value,
+    c.removed_at.is_not(None),
+    _KNOWN,
+)
+"""The same for its access token, where that is shown at all."""
 
 FIRST_DUE: Select[tuple[str]] = (
     select(c.id)
@@ -135,6 +164,7 @@ FIRST_DUE: Select[tuple[str]] = (
         c.client.in_(bindparam("clients", expanding=True)),
         c.lane.in_(LANES),
         c.next_attempt_at <= bindparam("now", type_=Instant),
+        OPENABLE,
     )
     .limit(1)
 )
@@ -207,6 +237,7 @@ def _claim(work: Work) -> Update:
         c.next_attempt_at <= bindparam("now", type_=Instant),
         c.id.not_in(bindparam("holding", expanding=True)),
         c.attempt_id.is_(None),
+        OPENABLE,
     )
     order: tuple[ColumnElement[Any], ...] = (c.next_attempt_at,)
     if work is Work.LIVING:

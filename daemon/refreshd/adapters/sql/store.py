@@ -130,13 +130,14 @@ class SqlStore:
         able = {client: room for client, room in capacity.items() if room.count > 0}
         if not able or total <= 0:
             return Claims(attempts=())
-        due = {} if self._more else await self._reader.run(lambda connection: due_lanes(connection, able, now))
+        keys = self._codec.key_ids
+        due = {} if self._more else await self._reader.run(lambda line: due_lanes(line, able, now, keys=keys))
         if not due and not self._more:
             return Claims(attempts=())
         self._reached(Step.CLAIM_BEGUN)
 
         def claim(connection: Connection) -> Claims:
-            lanes = due or due_lanes(connection, able, now)
+            lanes = due or due_lanes(connection, able, now, keys=keys)
             return self._claimer.claim(
                 connection, now=self._lease_time(connection, now), capacity=able, due=lanes, total=total, spared=holding
             )
@@ -289,7 +290,11 @@ class SqlStore:
         return now if found is None else found.at
 
     async def _snapshots(self, query: Any) -> Sequence[Snapshot]:
+        """Not of what cannot be read here: shown without its token, it would count as shown."""
+        keys = {"keys": self._codec.key_ids}
+
         def work(connection: Connection) -> Sequence[Snapshot]:
-            return [self._codec.snapshot(row) for row in connection.execute(query).mappings()]
+            rows = connection.execute(query.where(statements.SHOWABLE), keys)
+            return [self._codec.snapshot(row) for row in rows.mappings()]
 
         return await self._reader.run(work)

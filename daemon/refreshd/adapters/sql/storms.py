@@ -51,9 +51,9 @@ def end(
     `anew`: their refusals are forgotten, as a provider that was at fault gave them; each is confirmed again.
     """
     began_at = connection.scalar(select(_s.began_at).where(_s.client == client))
-    if began_at is None:
+    this = update(grant_storm).where(_s.client == client, _s.began_at == began_at)
+    if began_at is None or connection.execute(this.values(began_at=None, counts_from=counts_from)).rowcount == 0:
         return False
-    connection.execute(update(grant_storm).where(_s.client == client).values(began_at=None, counts_from=counts_from))
     recent = or_(c.condemned_at.is_(None), c.condemned_at >= began_at - WINDOW)
     refused = (REFUSED, SCHEDULED, c.client == client, c.rejections > 0, c.attempt_id.is_(None), recent)
     connection.execute(update(credential).where(*refused).values(next_attempt_at=literal(now, Instant)))

@@ -56,9 +56,13 @@ from refreshd.domain.events.daemon import (
     TickMissed,
 )
 from refreshd.domain.events.keys import (
+    HoldsReleased,
     KeyRingRefused,
     KeyRowsCounted,
+    KeysMissing,
     KeyTakenUp,
+    KeyWaits,
+    MissingKeysCounted,
     RowsResealed,
     RowsUnreadable,
 )
@@ -126,6 +130,10 @@ Event = (
     | KeyRingRefused
     | KeyRowsCounted
     | KeyTakenUp
+    | KeyWaits
+    | KeysMissing
+    | MissingKeysCounted
+    | HoldsReleased
     | RowsResealed
     | RowsUnreadable
     | CredentialRevoked
@@ -161,15 +169,19 @@ __all__ = [
     "GrantStormBegan",
     "GrantStormEnded",
     "HealingFailed",
+    "HoldsReleased",
     "InFlightChanged",
     "KeyRingRefused",
     "KeyRowsCounted",
     "KeyTakenUp",
+    "KeyWaits",
+    "KeysMissing",
     "LateTokenToRevoke",
     "LimitTooLow",
     "MarginShrunk",
     "MetadataKept",
     "MetadataRead",
+    "MissingKeysCounted",
     "PublishedBatch",
     "PublisherLost",
     "RefreshDeferred",

@@ -15,6 +15,43 @@ class KeyTakenUp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyWaits:
+    """The ring's first key is not taken up yet: so many other daemons on this store do not have it."""
+
+    name: ClassVar[str] = "keys.waits_for_replicas"
+    level: ClassVar[str] = "warning"
+    key_id: str
+    lacking: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysMissing:
+    """Rows rest under keys that are not in this ring. They are passed over here, untouched, until it has them."""
+
+    name: ClassVar[str] = "keys.missing"
+    level: ClassVar[str] = "error"
+    rows_by_key: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingKeysCounted:
+    """The same as a number, also when it is 0."""
+
+    name: ClassVar[str] = "keys.missing_counted"
+    level: ClassVar[str] = "none"
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldsReleased:
+    """So many credentials were held as undecryptable and can be read by now."""
+
+    name: ClassVar[str] = "keys.holds_released"
+    level: ClassVar[str] = "info"
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRingRefused:
     """The ring's file changed into something that is not taken up; the keys that we have go on."""
 
