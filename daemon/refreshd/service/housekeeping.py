@@ -1,15 +1,15 @@
 """What is done now and then: warnings of coming logins, figures for metrics, forgetting what was removed."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from refreshd.domain.credential import ClientName, CredentialId
-from refreshd.domain.events import FiguresTaken, LimitTooLow, StoreFailed, StormsCounted
+from refreshd.domain.events import FiguresTaken, LimitTooLow, StormsCounted
 from refreshd.domain.figures import Figures
 from refreshd.ports.clock import Clock
 from refreshd.ports.observer import Observer
-from refreshd.ports.store import Store, StoreUnavailable
+from refreshd.ports.store import Store
+from refreshd.service.rounds import Rounds
 
 WARN_BATCH = 500
 FIGURES_EVERY = timedelta(seconds=60)
@@ -18,7 +18,7 @@ KEEP_HISTORY = timedelta(days=90)
 FORGET_BATCH = 200
 
 
-class Housekeeping:
+class Housekeeping(Rounds):
     """`tick` is called every few seconds. `loads`: refreshes a second that one credential of a client needs, and its limit."""
 
     def __init__(
@@ -31,14 +31,13 @@ class Housekeeping:
         loads: Mapping[ClientName, tuple[float, float]],
         on_change: Callable[[], None],
     ) -> None:
+        super().__init__(doing="housekeeping", observer=observer)
         self._store = store
-        self._observer = observer
         self._clock = clock
         self._ladders = ladders
         self._loads = loads
         self._on_change = on_change
         self._on_duty: Callable[[], bool] = lambda: True
-        self._event = asyncio.Event()
         self._counted_at: float | None = None
         self._forgotten: CredentialId | None = None
         self._too_low: set[ClientName] = set()
@@ -46,18 +45,6 @@ class Housekeeping:
     def only_when(self, on_duty: Callable[[], bool]) -> None:
         """One of several daemons does it for all; each counts for its own metrics."""
         self._on_duty = on_duty
-
-    def tick(self) -> None:
-        self._event.set()
-
-    async def run(self) -> None:
-        while True:
-            self._event.clear()
-            try:
-                await self.round()
-            except StoreUnavailable as exc:
-                self._observer.on_event(StoreFailed(doing="housekeeping", error=str(exc)))
-            await self._event.wait()
 
     async def round(self) -> None:
         """Raises `StoreUnavailable`."""

@@ -15,11 +15,10 @@ from refreshd.domain.events import (
     MissingKeysCounted,
     RowsResealed,
     RowsUnreadable,
-    StoreFailed,
 )
 from refreshd.ports.keys import DAMAGED, Cursor, KeyRing, SealedRows, Sealing
 from refreshd.ports.observer import Observer
-from refreshd.ports.store import StoreUnavailable
+from refreshd.service.rounds import Rounds
 
 BATCH = 50
 PAUSE = 0.03  # between batches: at most some 1,500 rows a second, and most of the store's time is left to others
@@ -27,7 +26,7 @@ YIELD = 0.02
 MOST_YIELDS = 25  # under endless load it goes on nevertheless, twice a second
 
 
-class Resealer:
+class Resealer(Rounds):
     """`tick` is called every second. `busy`: whether answers wait for the store. `pause`: sleeps so many seconds."""
 
     def __init__(
@@ -39,12 +38,11 @@ class Resealer:
         busy: Callable[[], bool] = lambda: False,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        super().__init__(doing="resealing", observer=observer)
         self._ring = ring
         self._rows = rows
-        self._observer = observer
         self._busy = busy
         self._pause = pause
-        self._event = asyncio.Event()
         self._sealing_with = self._moved_to = ""
         self._fault = ""
         self._unreadable = 0
@@ -52,18 +50,6 @@ class Resealer:
         self._waiting = Sealing(key_id="")
         self._known: frozenset[str] = frozenset()
         self._counted: Mapping[str, int] | None = None
-
-    def tick(self) -> None:
-        self._event.set()
-
-    async def run(self) -> None:
-        while True:
-            self._event.clear()
-            try:
-                await self.round()
-            except StoreUnavailable as exc:
-                self._observer.on_event(StoreFailed(doing="resealing", error=str(exc)))
-            await self._event.wait()
 
     async def round(self) -> None:
         """Look at the ring; move rows when it changed, and when some were counted under an older key."""

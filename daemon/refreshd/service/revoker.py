@@ -11,20 +11,19 @@ from refreshd.domain.events import (
     RevocationDeferred,
     RevocationFailed,
     RevocationsCounted,
-    StoreFailed,
 )
 from refreshd.domain.revocation import AskAgain, GiveUp, NotRevocable, NotRevokedYet, Revoked, next_step
 from refreshd.ports.clock import Clock
 from refreshd.ports.observer import Observer
 from refreshd.ports.revocation import Revocation, RevocationEndpoint, Revocations
-from refreshd.ports.store import StoreUnavailable
+from refreshd.service.rounds import Rounds
 
 BATCH = 50
 KEEP_GIVEN_UP = timedelta(hours=48)
 FORGET_EVERY = timedelta(hours=1)
 
 
-class Revoker:
+class Revoker(Rounds):
     """`tick` is called every second; what a command has asked for is seen then. `limits`: at most so many a tick.
 
     It may be cancelled anywhere: a request whose answer is lost is made again, which revokes what is revoked already.
@@ -41,28 +40,15 @@ class Revoker:
         clock: Clock,
         draw: Callable[[], float],
     ) -> None:
+        super().__init__(doing="revoking", observer=observer)
         self._clients = clients
         self._limits = limits
         self._revocations = revocations
         self._endpoint = endpoint
-        self._observer = observer
         self._clock = clock
         self._draw = draw
-        self._event = asyncio.Event()
         self._pending: Mapping[ClientName, int] | None = None
         self._forgot_at: float | None = None
-
-    def tick(self) -> None:
-        self._event.set()
-
-    async def run(self) -> None:
-        while True:
-            self._event.clear()
-            try:
-                await self.round()
-            except StoreUnavailable as exc:
-                self._observer.on_event(StoreFailed(doing="revoking", error=str(exc)))
-            await self._event.wait()
 
     async def round(self) -> None:
         """Raises `StoreUnavailable`; what was not recorded is asked again."""
