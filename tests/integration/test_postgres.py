@@ -68,7 +68,7 @@ class Member:
         self.clock = FakeClock(START)
         self.time = DatabaseClock(self.clock)
         self.failover = Failover(self.time, pause=self.pause)
-        self.spool = Spool(self.spool_directory, clock=self.clock.boottime)
+        self.spool = Spool(self.spool_directory, owner=self.name, clock=self.clock.boottime)
         self.faults: list[str] = []
         spooling = Spooling(self.spool, self.bed.codec, on_fault=self.faults.append)
         self.store = SqlStore(self.engines, self.bed.codec, owner=self.name, failover=self.failover, spooling=spooling)
@@ -316,6 +316,21 @@ class TestLostCommits:
                 await two.replicas.sign_of_life()
                 assert [] == await two.claim()
         assert {"a": Secret("the-new-one")} == tokens(bed)
+
+    async def test_a_killed_predecessor_is_not_waited_for_by_who_has_its_spool(self, bed: PostgresBed) -> None:
+        """Else a daemon that is killed twice a minute would never come to refresh anything."""
+        bed.add(grant())
+        with member(bed, "killed", spool="shared") as one:
+            self.lose(bed, await self.refreshed(bed, one))
+            bed.add(grant("b"))
+        with member(bed, "next", spool="shared", pause=PAUSE) as two, member(bed, "elsewhere", pause=PAUSE) as three:
+            assert 1 == (await two.replicas.sign_of_life()).restored
+            assert 1 == len(await two.claim())
+            bed.add(grant("c"))
+            await three.replicas.sign_of_life()
+            with pytest.raises(StoreUnavailable, match="just come back"):
+                await three.claim()
+        assert Secret("the-new-one") == tokens(bed)["a"]
 
     async def test_another_server_is_noticed_by_the_claim_itself(self, bed: PostgresBed) -> None:
         """Behind PgBouncer no connection breaks."""

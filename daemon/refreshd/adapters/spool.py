@@ -7,7 +7,6 @@ its last line was settled. What a line means is the caller's business; it holds 
 import fcntl
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -36,20 +35,24 @@ class _Segment:
 class Spool:
     """One process's journal in a directory that others may share. `clock`: seconds that go on while the machine sleeps.
 
+    `owner` names this process; a segment bears the name of who wrote it, and `inherited` are those whose segments all lie here now.
     Not thread-safe: everything is called on the thread that commits. Raises `OSError`, except where it says otherwise.
     """
 
-    def __init__(self, directory: Path, *, clock: Callable[[], float]) -> None:
+    def __init__(self, directory: Path, *, owner: str, clock: Callable[[], float]) -> None:
         """Raises `SpoolRefused`."""
         self._directory = directory
+        self._owner = owner
         self._clock = clock
         self._segments: list[_Segment] = []
         self._current: _Segment | None = None
+        self.inherited: frozenset[str] = frozenset()
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             if directory.stat().st_mode & _NO_OTHERS:
                 raise SpoolRefused(f"{directory} is open to other users; run: chmod 700 {directory}")
-            self._take_over()
+            self.inherited = self._take_over()
+            self._writable()  # so that whoever comes after us finds our name, also when we have nothing to keep
         except OSError as exc:
             raise SpoolRefused(
                 f"the spool {directory} cannot be used: {exc.strerror}; set store.spool_directory to a local directory of "
@@ -111,7 +114,9 @@ class Spool:
     def _writable(self) -> _Segment:
         now = self._clock()
         if self._current is None or now - self._current.began_at >= SPAN:
-            self._current = self._opened(self._directory / f"{uuid4().hex}{_END}", os.O_CREAT | os.O_EXCL, now)
+            self._current = self._opened(
+                self._directory / f"{self._owner}-{uuid4().hex}{_END}", os.O_CREAT | os.O_EXCL, now
+            )
             directory = os.open(self._directory, os.O_RDONLY)
             try:
                 os.fsync(directory)
@@ -119,12 +124,19 @@ class Spool:
                 os.close(directory)
         return self._current
 
-    def _take_over(self) -> None:
-        """What processes that are gone have left behind, except what another living one writes."""
+    def _take_over(self) -> frozenset[str]:
+        """What processes that are gone have left behind, except what another living one writes. Returns whose all of it was."""
         left = sorted(self._directory.glob(f"*{_END}"), key=lambda path: path.stat().st_mtime_ns)
+        ours, others = set(), set()
         for path in left:
-            with suppress(BlockingIOError, FileNotFoundError):
+            owner = path.name.partition("-")[0]
+            try:
                 self._opened(path, 0, self._clock())
+            except (BlockingIOError, FileNotFoundError):
+                others.add(owner)
+            else:
+                ours.add(owner)
+        return frozenset(ours - others)
 
     def _opened(self, path: Path, flags: int, now: float) -> _Segment:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | flags, 0o600)

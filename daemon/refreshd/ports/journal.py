@@ -7,6 +7,11 @@ from typing import Protocol
 class Journal(Protocol):
     """All raise `OSError`. Called on one thread."""
 
+    @property
+    def inherited(self) -> Collection[str]:
+        """The names of processes before us whose lines are all here."""
+        ...
+
     def append(self, lines: Mapping[str, bytes]) -> None:
         """Have these on disk when it returns, by key. A key that was appended before is not written again."""
         ...

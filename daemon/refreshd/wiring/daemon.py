@@ -65,7 +65,7 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
     scheduler = settings.scheduler
     started_at = clock.now()
     async with AsyncExitStack() as stack:
-        shared = stack.enter_context(sharing(settings, opened, observer))
+        shared = stack.enter_context(sharing(settings, opened, observer, name=instance))
         store = await stack.enter_async_context(
             SqlStore(
                 opened.engines,

@@ -31,7 +31,7 @@ class Sharing:
 
 
 @contextmanager
-def sharing(settings: Settings, opened: OpenStore, observer: Observer) -> Iterator[Sharing | None]:
+def sharing(settings: Settings, opened: OpenStore, observer: Observer, *, name: str) -> Iterator[Sharing | None]:
     """None for a store that has one owner. Raises `Refusal` when the spool cannot be used."""
     if not isinstance(opened.clock, DatabaseClock):
         yield None
@@ -43,7 +43,7 @@ def sharing(settings: Settings, opened: OpenStore, observer: Observer) -> Iterat
     def tell(error: str) -> None:  # called on the thread that commits
         loop.call_soon_threadsafe(observer.on_event, StoreFailed(doing="spool", error=error))
 
-    spool = Spool(settings.store.spool_directory, clock=opened.clock.boottime)
+    spool = Spool(settings.store.spool_directory, owner=name, clock=opened.clock.boottime)
     try:
         yield Sharing(
             clock=opened.clock,

@@ -1,5 +1,6 @@
 """`Replicas` as rows: who lives, and who keeps house, by the database's clock. A failing database knows nobody."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, case, delete, func, insert, or_, select, update
@@ -50,7 +51,7 @@ class SqlReplicas:
             spooling = self._spooling
             restored = spooling.restore(connection) if self._failover.restoring else spooling.restore_held(connection)
             spooling.forget()
-            self._failover.await_others(_signs(connection, but=self._name))
+            self._failover.await_others(_signs(connection, but=(self._name, *spooling.inherited)))
             self._note(connection, now)
             on_duty = self._on_duty(connection, now)
             if on_duty:
@@ -109,8 +110,8 @@ def lacking(connection: Connection, now: datetime, key_id: str, *, but: str) -> 
     return sum(key_id not in (ring or "").split(",") for ring in rings)
 
 
-def _signs(connection: Connection, *, but: str) -> dict[str, datetime]:
-    rows = connection.execute(select(_r.name, _r.seen_at).where(_r.name != but))
+def _signs(connection: Connection, *, but: Collection[str]) -> dict[str, datetime]:
+    rows = connection.execute(select(_r.name, _r.seen_at).where(_r.name.not_in(but)))
     return {row.name: row.seen_at for row in rows}
 
 

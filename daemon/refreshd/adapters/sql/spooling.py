@@ -5,7 +5,7 @@ A line holds what the commit statement would store, sealed as in the row (protoc
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -32,6 +32,11 @@ class Spooling:
         self._journal = journal
         self._codec = codec
         self._on_fault = on_fault
+
+    @property
+    def inherited(self) -> Collection[str]:
+        """Daemons that are gone, and whose answers we put back in their place."""
+        return self._journal.inherited
 
     def keep(self, answers: Sequence[tuple[Attempt, Transition, datetime]]) -> None:
         """Those that bring a token."""
