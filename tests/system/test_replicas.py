@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from refreshd.demo.grants import Rules
@@ -122,6 +123,20 @@ def test_a_frozen_database_is_told_of_and_survived(
     assert until(lambda: provider.requests() >= 1, READY_SECONDS)
     assert [0] == stopped(daemons)
     assert all(family.alive for family in provider.families().values())
+
+
+@pytest.mark.timeout(120)
+def test_a_start_beside_a_lock_that_nobody_gives_up(installation: Installation, provider: ProviderThread) -> None:
+    """A replica that stands still in a transaction: the next one is there, claims nothing, and goes on when the lock is gone."""
+    installation.log_in(["basic/new"], due=True)
+    with psycopg.connect(installation.url.replace("+psycopg", "")) as standing:
+        standing.execute("LOCK TABLE duty IN ACCESS EXCLUSIVE MODE")
+        [daemon] = daemons = started(installation, 1)
+        assert any(one["doing"] == "sign of life" for one in daemon.events("store.unavailable"))
+        assert 0 == provider.requests()
+        standing.rollback()
+    assert until(lambda: provider.requests() >= 1, READY_SECONDS)
+    assert [0] == stopped(daemons)
 
 
 def _send(pids: list[int], number: signal.Signals) -> None:

@@ -33,6 +33,7 @@ def run(context: typer.Context) -> None:
     settings = loaded.settings
     from refreshd.adapters.process import forbid_core_dumps, shorten_pauses  # noqa: PLC0415
     from refreshd.adapters.structlog_observer import configure_logging, log_lines  # noqa: PLC0415
+    from refreshd.ports.store import StoreUnavailable  # noqa: PLC0415
     from refreshd.wiring.store import open_store, run_lock  # noqa: PLC0415
 
     configure_logging(format=settings.log.format, level=settings.log.level)
@@ -45,7 +46,10 @@ def run(context: typer.Context) -> None:
                 "store.migrated", copy=str(opened.migrated.copy), text="keep the copy, never start from it"
             )
         shorten_pauses()
-        code = asyncio.run(_run(settings, opened))
+        try:
+            code = asyncio.run(_run(settings, opened))
+        except StoreUnavailable as exc:
+            raise Failed(f"the store cannot be used: {exc}") from exc
     raise typer.Exit(code)
 
 

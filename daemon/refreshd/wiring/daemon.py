@@ -34,7 +34,7 @@ from refreshd.wiring.background import background
 from refreshd.wiring.discovery import published_by, resolve_all
 from refreshd.wiring.redis import place_of
 from refreshd.wiring.registrations import limits_of
-from refreshd.wiring.replicas import replica, sharing
+from refreshd.wiring.replicas import join, replica, sharing
 from refreshd.wiring.services import Measures, Ports, assemble
 from refreshd.wiring.store import OpenStore
 
@@ -163,8 +163,7 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
         if stopped_long(opened.identity, clock, registered):
             services.throttle.start_slowly("long_stop")
         if one is not None:  # open attempts may be another's, who lives; those of the dead end with their leases
-            await beside.resealer.take_up()  # until the others have our first key we seal with theirs
-            await one.round()
+            await join(one, beside.resealer, observer)
             ticker.every(SIGN_OF_LIFE_EVERY, one.tick)
         elif doubts := await store.recover(
             now=clock.now(), settle_delays={name: each.policy.settle_delay for name, each in registered.items()}

@@ -16,7 +16,9 @@ from refreshd.config.rules import pause_of
 from refreshd.config.settings import Settings
 from refreshd.domain.events import StoreFailed
 from refreshd.ports.observer import Observer
+from refreshd.ports.store import StoreUnavailable
 from refreshd.service.replica import Replica
+from refreshd.service.resealer import Resealer
 from refreshd.wiring.services import Services
 from refreshd.wiring.store import OpenStore
 
@@ -75,3 +77,12 @@ def replica(
     services.supervisor.own("replica", made.run)
     services.housekeeping.only_when(lambda: made.on_duty)
     return made
+
+
+async def join(one: Replica, resealer: Resealer, observer: Observer) -> None:
+    """The first sign of life. Until one succeeds nothing is claimed: a replica that stands still may have locked what it needs."""
+    try:
+        await resealer.take_up()  # until the others have our first key we seal with theirs
+        await one.round()
+    except StoreUnavailable as exc:
+        observer.on_event(StoreFailed(doing="sign of life", error=str(exc)))
