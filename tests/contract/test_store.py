@@ -295,6 +295,14 @@ async def test_published_revisions_spend_only_the_events_that_were_shown(bed: Be
     assert [] == list(await bed.store.unpublished(limit=10))
 
 
+async def test_rows_that_are_being_marked_are_left_out(bed: Bed) -> None:
+    """And do not take the places of others."""
+    bed.add(grant(), grant("b"), grant("c"))
+    found = await bed.store.unpublished(limit=1, but=[CredentialId("a"), CredentialId("b")])
+    assert "c" in [one.id for one in found]
+    assert not {"a", "b"} & {one.id for one in found}
+
+
 async def test_pages_cover_every_row_once(bed: Bed) -> None:
     """Republication walks all rows by id."""
     names = [f"id{number:03}" for number in range(25)]

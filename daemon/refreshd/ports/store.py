@@ -162,8 +162,11 @@ class Store(Protocol):
         """Raise counters above what other rows of the same ids had published."""
         ...
 
-    async def unpublished(self, *, limit: int) -> Sequence[Snapshot]:
-        """Rows whose revision Redis has not seen, the newest first: what is refreshed must not wait behind an import."""
+    async def unpublished(self, *, limit: int, but: Collection[CredentialId] = ()) -> Sequence[Snapshot]:
+        """Rows whose revision Redis has not seen, the newest first: what is refreshed must not wait behind an import.
+
+        `but`: those that are just being marked; what has changed about them since has its turn afterwards.
+        """
         ...
 
     async def page(self, *, after: CredentialId | None, limit: int) -> Sequence[Snapshot]:

@@ -43,7 +43,10 @@ SHOW_REMOVAL = timedelta(hours=24)
 
 
 class Publication:
-    """One loop. `wake` is called after each visible commit and at each tick."""
+    """One loop. `wake` is called after each visible commit and at each tick.
+
+    The store is told what Redis has while the next is shown already: nobody waits for a transaction of others to become readable.
+    """
 
     def __init__(
         self,
@@ -64,6 +67,10 @@ class Publication:
         self._reached = reached
         self._pause = pause
         self._event = asyncio.Event()
+        self._running = False
+        self._marking: asyncio.Task[None] | None = None
+        self._being_marked: frozenset[CredentialId] = frozenset()
+        self._woken = False
         self._together = 0
         self._connected = False
         self._foreign: str | None = None
@@ -78,9 +85,11 @@ class Publication:
 
     def wake(self) -> None:
         self._event.set()
+        self._woken = True
 
     async def run(self) -> None:
         """Publish until cancelled; every write is idempotent, so cancellation is welcome anywhere."""
+        self._running = True
         while True:
             began = self._clock.monotonic()
             if not await self.round():
@@ -99,6 +108,7 @@ class Publication:
 
     async def flush(self) -> None:
         """Publish what is pending, for the end of a drain. A publisher that was there a moment ago is asked until cancelled."""
+        self._running = False
         was_there = self._clock.monotonic() - self._there_at < LATELY.total_seconds()
         while not await self.round() and was_there:  # noqa: ASYNC110 - the far side tells nobody when it is back
             await asyncio.sleep(FLUSH_AGAIN)
@@ -107,11 +117,15 @@ class Publication:
         """One pass. False when the far side or the store could not be reached."""
         self._event.clear()
         try:
+            if self._marking is not None and self._marking.done():
+                await self._marked()
             if not await self._connect():
                 return True
             if not self._taking:
                 await self._publish_pending()
             await self._republish_page()
+            if not self._running:
+                await self._marked()
         except PublisherUnavailable as exc:
             if self._connected or self._reason == "started":
                 self._observer.on_event(PublisherLost(error=str(exc)))
@@ -173,7 +187,7 @@ class Publication:
 
     async def _publish_pending(self) -> None:
         self._together = 0
-        while pending := await self._store.unpublished(limit=BATCH):
+        while pending := await self._store.unpublished(limit=BATCH, but=self._being_marked):
             self._together = len(pending)
             results = await self._publish(pending, pending=True)
             if len(pending) < BATCH or Published.FAILED in results:
@@ -215,10 +229,8 @@ class Publication:
         for one in stale:
             self._observer.on_event(RevisionAhead(id=one.id, client=one.client, revision=one.revision))
         if pending:
-            await self._store.mark_published(
-                [one for one, result in zip(snapshots, results, strict=True) if result is not Published.FAILED]
-            )
-            self._reached(Step.PUBLISHED)
+            await self._marked()
+            self._mark([one for one, result in zip(snapshots, results, strict=True) if result is not Published.FAILED])
         self._observer.on_event(
             PublishedBatch(
                 written=sum(result is Published.WRITTEN for result in results),
@@ -235,6 +247,27 @@ class Publication:
         if stale:
             await self._overtake(stale)
         return results
+
+    def _mark(self, shown: Sequence[Snapshot]) -> None:
+        """Begin to tell the store; whatever has been changed meanwhile is shown afterwards, or its events would be told twice."""
+
+        async def mark() -> None:
+            try:
+                await self._store.mark_published(shown)
+            finally:
+                self._being_marked = frozenset()
+                if self._woken:
+                    self._event.set()
+            self._reached(Step.PUBLISHED)
+
+        self._being_marked, self._woken = frozenset(one.id for one in shown), False
+        self._marking = asyncio.create_task(mark(), name="publication-mark")
+
+    async def _marked(self) -> None:
+        """What was shown last is marked. Raises `StoreUnavailable`: then it is shown once more."""
+        marking, self._marking = self._marking, None
+        if marking is not None:
+            await marking
 
     async def _overtake(self, stale: Sequence[Snapshot]) -> None:
         """A restored store counts from where it stood: it goes on above what is published, or equal counters would say two things.

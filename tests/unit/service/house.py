@@ -13,6 +13,7 @@ from refreshd.domain.policy import RefreshPolicy
 from refreshd.domain.requests import RequestLimits, Standings
 from refreshd.domain.secret import Secret
 from refreshd.domain.transition import Transition
+from refreshd.ports.publisher import Snapshot
 from refreshd.ports.store import Attempt, Committed, Conflict, StoreUnavailable
 from refreshd.service.discoverer import Published
 from refreshd.service.refresher import Registration
@@ -24,7 +25,10 @@ CONCURRENCY = 32
 
 
 class FailingStore:
-    """A store whose commits can be made to fail, as on a full disk, or its answers about requests; the rest passes through."""
+    """A store whose commits can be made to fail, as on a full disk, or its answers about requests; the rest passes through.
+
+    `gate`, `marks_gate`: where commits and marks wait.
+    """
 
     def __init__(self, bed: SqliteBed) -> None:
         self._store = bed.store
@@ -32,6 +36,8 @@ class FailingStore:
         self.failed_commits = 0
         self.gate: asyncio.Event | None = None
         self.standings_fail = False
+        self.marks_fail = False
+        self.marks_gate: asyncio.Event | None = None
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._store, name)
@@ -43,6 +49,13 @@ class FailingStore:
         if self.gate is not None:
             await self.gate.wait()
         return await self._store.commit(attempt, transition, **when)  # type: ignore[arg-type]  # only `now`
+
+    async def mark_published(self, snapshots: Sequence[Snapshot]) -> None:
+        if self.marks_gate is not None:
+            await self.marks_gate.wait()
+        if self.marks_fail:
+            raise StoreUnavailable("OperationalError: database is locked")
+        await self._store.mark_published(snapshots)
 
     async def standings(self, ids: Collection[CredentialId]) -> Standings:
         if self.standings_fail:

@@ -1,13 +1,14 @@
 """When everything is compared anew, in which order and how fast."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from refreshd.domain.events import EvictionPossible, RepublishStarted
+from refreshd.adapters.sql.inventory import Selection
+from refreshd.domain.events import EvictionPossible, RepublishStarted, StoreFailed
 from refreshd.service.publication import BATCH, COMPARED_PER_SECOND, GATHER, Publication
 from tests.contract.stores import grant
 from tests.unit.service.house import House
@@ -143,3 +144,62 @@ async def test_after_several_were_published_the_next_ones_share_a_round(house: H
     finally:
         task.cancel()
     assert [3 * GATHER] == [one for one in pauses if one in (GATHER, 3 * GATHER)]
+
+
+class TestMarks:
+    """The store is told of what Redis has while the next is shown."""
+
+    @pytest.fixture
+    async def marking(self, house: House) -> AsyncIterator[House]:
+        """A publication under way, which has shown a paused credential; its mark does not end before `marks_gate` is opened."""
+        house.store.marks_gate = asyncio.Event()
+        house.bed.add(grant())
+        house.bed.inventory.pause(Selection(id="a"), now=house.clock.now())
+        running = asyncio.create_task(house.publication.run())
+        await becomes(lambda: "a" in house.publisher.shown)
+        yield house
+        running.cancel()
+
+    async def test_nobody_waits_for_the_mark_of_others(self, marking: House) -> None:
+        """It is a transaction, behind those of claims and answers."""
+        marking.bed.add(grant("b"))
+        marking.publication.wake()
+        await becomes(lambda: "b" in marking.publisher.shown)
+        assert 0 == marking.bed.row("a")["published_revision"]
+        marking.store.marks_gate.set()  # type: ignore[union-attr]  # made by the fixture
+        await becomes(lambda: marking.bed.row("b")["published_revision"] == 1)
+
+    async def test_a_change_during_its_mark_is_shown_after_it(self, marking: House) -> None:
+        """Shown before, the first event would be told once more, as it is not spent yet."""
+        marking.bed.inventory.resume(Selection(id="a"), now=marking.clock.now())
+        marking.publication.wake()
+        await asyncio.sleep(0.05)
+        assert 2 == marking.publisher.shown["a"].revision
+        marking.store.marks_gate.set()  # type: ignore[union-attr]  # made by the fixture
+        await becomes(lambda: marking.publisher.shown["a"].revision == 3)
+        assert [("a", "paused"), ("a", "resumed")] == marking.publisher.events
+
+    async def test_what_could_not_be_marked_is_shown_once_more(self, marking: House) -> None:
+        """And told of."""
+        marking.store.marks_fail = True
+        marking.store.marks_gate.set()  # type: ignore[union-attr]  # made by the fixture
+        await asyncio.sleep(0.01)
+        marking.publication.wake()
+        await becomes(lambda: any(isinstance(one, StoreFailed) for one in marking.observer.events))
+        marking.store.marks_fail = False
+        await becomes(lambda: marking.bed.row("a")["published_revision"] == 2)
+
+    async def test_the_last_mark_is_part_of_a_drain(self, marking: House) -> None:
+        """Else the next start shows, and tells, it once more."""
+        flushing = asyncio.create_task(marking.publication.flush())
+        await asyncio.sleep(0.05)
+        assert not flushing.done()
+        marking.store.marks_gate.set()  # type: ignore[union-attr]  # made by the fixture
+        await flushing
+        assert 2 == marking.bed.row("a")["published_revision"]
+
+
+async def becomes(met: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not met():
+            await asyncio.sleep(0.005)

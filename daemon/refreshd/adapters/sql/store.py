@@ -202,16 +202,16 @@ class SqlStore:
         if found:
             await self._writer.run(lambda connection: holding.lift(connection, found, now))
 
-    async def unpublished(self, *, limit: int) -> Sequence[Snapshot]:
+    async def unpublished(self, *, limit: int, but: Collection[CredentialId] = ()) -> Sequence[Snapshot]:
         """Among several daemons each shows what it committed itself, and what others have left lying for `OTHERS`."""
-        pending = select(*statements.SHOWN).where(PENDING).order_by(c.updated_at.desc()).limit(limit)
+        pending = select(*statements.SHOWN).where(PENDING).order_by(c.updated_at.desc()).limit(limit + len(but))
         if not self._engines.shared:
-            return await self._snapshots(pending)
+            return await self._snapshots(pending, but=but)
         ours = list(islice(self._fresh, limit))
         overdue = c.updated_at < func.extract("epoch", func.clock_timestamp()) * 1_000_000 - to_micros(OTHERS)
-        found = await self._snapshots(pending.where(or_(c.id.in_(ours), overdue)))
-        cut_off = len(found) == limit
-        for name in {one.id for one in found} if cut_off else ours:
+        found = await self._snapshots(pending.where(or_(c.id.in_(ours), overdue)), but=but)
+        cut_off = len(found) >= limit
+        for name in ({one.id for one in found} if cut_off else set(ours)).difference(but):
             self._fresh.pop(name, None)  # what is not found was shown already
         return found
 
@@ -289,12 +289,12 @@ class SqlStore:
         found = self._engines.time(connection) if self._failover else None
         return now if found is None else found.at
 
-    async def _snapshots(self, query: Any) -> Sequence[Snapshot]:
+    async def _snapshots(self, query: Any, *, but: Collection[CredentialId] = ()) -> Sequence[Snapshot]:
         """Not of what cannot be read here: shown without its token, it would count as shown."""
         keys = {"keys": self._codec.key_ids}
 
         def work(connection: Connection) -> Sequence[Snapshot]:
             rows = connection.execute(query.where(statements.SHOWABLE), keys)
-            return [self._codec.snapshot(row) for row in rows.mappings()]
+            return [self._codec.snapshot(row) for row in rows.mappings() if row["id"] not in but]
 
         return await self._reader.run(work)
