@@ -93,10 +93,10 @@ class Importer:
         position = 0
         with self._engine.connect() as connection:
             for chunk in _chunks(grants):
-                known = self._known(connection, chunk)
-                for grant in chunk:
+                digests = self._digests(chunk)
+                known = self._known(connection, chunk, digests)
+                for grant, digest in zip(chunk, digests, strict=True):
                     position += 1
-                    digest = self._digest(grant)
                     seen.add(*_keys(grant, digest))
                     if refusal := self._refusal(grant, digest, known, replace=replace):
                         result.refuse(position, refusal)
@@ -136,13 +136,14 @@ class Importer:
         return result
 
     def _write_chunk(self, chunk: Sequence[Grant], *, replace: bool, now: datetime) -> "_Rows":
+        digests = self._digests(chunk)
         for _ in range(TRIES):
-            rows = self._rows(chunk, replace=replace, now=now)
+            rows = self._rows(chunk, digests, replace=replace, now=now)
             # another import may add the same ids or tokens after the look, where several can write at once
             with suppress(IntegrityError), self._engine.begin() as connection:
                 if not is_known(connection, self._codec.key_id):
                     raise StoreRefused("the key ring was changed while this ran; run it again, it skips what is stored")
-                if self._known(connection, chunk, lock=True) == rows.known:
+                if self._known(connection, chunk, digests, lock=True) == rows.known:
                     new_logins.put(connection, added=rows.added, replaced=rows.replaced, prints=rows.prints)
                     return rows
         raise StoreRefused("the store changes too fast under this import; run it again, it skips what is stored")
@@ -156,11 +157,11 @@ class Importer:
         """
         if owned := self.owned(connection, grant):
             return owned
-        known = self._known(connection, [grant], lock=True)
+        digest = self._digest(grant)
+        known = self._known(connection, [grant], [digest], lock=True)
         existing = known.counters.get(grant.id)
         row = self._row(grant, existing, frozenset(connection.scalars(select(client_fact.c.client)).all()), now)
         row["family"] = family or row["family"]
-        digest = self._digest(grant)
         new = digest is not None and digest not in known.owners
         prints = [{"digest": digest, "credential_id": grant.id, "seen_at": now}] if new else []
         new_logins.put(connection, added=[] if existing else [row], replaced=[row] if existing else [], prints=prints)
@@ -169,18 +170,19 @@ class Importer:
     def owned(self, connection: Connection, grant: Grant) -> TokenOwned | None:
         """Whether this refresh token was ever another credential's."""
         digest = self._digest(grant)
-        owner = self._known(connection, [grant]).owners.get(digest) if digest else None
+        owner = self._known(connection, [grant], [digest]).owners.get(digest) if digest else None
         return None if owner is None or owner == grant.id else TokenOwned(owner=CredentialId(owner))
 
-    def _rows(self, chunk: Sequence[Grant], *, replace: bool, now: datetime) -> "_Rows":
+    def _rows(
+        self, chunk: Sequence[Grant], digests: Sequence[bytes | None], *, replace: bool, now: datetime
+    ) -> "_Rows":
         with self._engine.connect() as connection:
-            known = self._known(connection, chunk)
+            known = self._known(connection, chunk, digests)
             proven = frozenset(connection.scalars(select(client_fact.c.client)).all())
         added: list[dict[str, Any]] = []
         replaced: list[dict[str, Any]] = []
         prints: list[dict[str, Any]] = []
-        for grant in chunk:
-            digest = self._digest(grant)
+        for grant, digest in zip(chunk, digests, strict=True):
             if self._refusal(grant, digest, known, replace=replace) or _is_stored(grant, digest, known):
                 continue
             row = self._row(grant, known.counters.get(grant.id), proven, now)
@@ -234,6 +236,9 @@ class Importer:
         policy = self._registered[grant.client].policy
         return dataclasses.replace(policy, lifetime_from=LifetimeFrom.ROTATION) if grant.client in proven else policy
 
+    def _digests(self, chunk: Sequence[Grant]) -> list[bytes | None]:
+        return [self._digest(grant) for grant in chunk]
+
     def _digest(self, grant: Grant) -> bytes | None:
         return self._identity.fingerprint(grant.refresh_token) if grant.refresh_token else None
 
@@ -251,9 +256,12 @@ class Importer:
             return f"{grant.id} exists; if a person logged in again, add --replace"
         return None
 
-    def _known(self, connection: Connection, chunk: Sequence[Grant], *, lock: bool = False) -> Known:
-        digests = [digest for digest in map(self._digest, chunk) if digest is not None]
-        return look_up(connection, ids=[one.id for one in chunk], digests=digests, lock=lock)
+    @staticmethod
+    def _known(
+        connection: Connection, chunk: Sequence[Grant], digests: Sequence[bytes | None], *, lock: bool = False
+    ) -> Known:
+        ours = [digest for digest in digests if digest is not None]
+        return look_up(connection, ids=[one.id for one in chunk], digests=ours, lock=lock)
 
     @staticmethod
     def _count(result: Imported, grant: Grant, digest: bytes | None, known: Known) -> None:
