@@ -265,9 +265,12 @@ class Publication:
 
     async def _marked(self) -> None:
         """What was shown last is marked. Raises `StoreUnavailable`: then it is shown once more."""
-        marking, self._marking = self._marking, None
-        if marking is not None:
-            await marking
+        if (marking := self._marking) is not None:
+            try:
+                await marking
+            finally:
+                if self._marking is marking:
+                    self._marking = None
 
     async def _overtake(self, stale: Sequence[Snapshot]) -> None:
         """A restored store counts from where it stood: it goes on above what is published, or equal counters would say two things.
