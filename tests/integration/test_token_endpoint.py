@@ -363,6 +363,27 @@ class TestNothingWasSent:
         assert 2 == len(asked)
         assert 2 == len(server.requests)
 
+    async def test_nothing_can_come_between_the_guard_and_the_first_byte(self) -> None:
+        """A process that stands still once the guard said yes has sent already: it must not send when it wakes (R8)."""
+        had: list[bytes] = []
+        with socket.socket() as listener, ThreadPoolExecutor(1) as far_side:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            received = far_side.submit(_first_bytes, listener)
+
+            def stand_still() -> None:
+                with contextlib.suppress(TimeoutError):
+                    had.append(received.result(timeout=1))
+
+            def may_send() -> bool:
+                asyncio.get_running_loop().call_soon(stand_still)
+                return True
+
+            client = client_of(f"http://127.0.0.1:{listener.getsockname()[1]}/token")
+            async with opened(client) as endpoint:
+                outcome = await endpoint.refresh(client, Secret(TOKEN), "", may_send=may_send)
+        assert ([b"POST"], "uncertain") == (had, kind(outcome)[0])
+
     @pytest.mark.parametrize("url", ["http://127.0.0.1:99999/token", "http://\n/token", "http:///token", "/token"])
     async def test_an_address_that_is_none_blames_the_client(self, url: str) -> None:
         """What can never be asked is a matter for the operator, not for patience."""
@@ -689,6 +710,14 @@ async def tunnel() -> AsyncIterator[tuple[str, list[bytes]]]:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _first_bytes(listener: socket.socket) -> bytes:
+    """What the next connection begins with; then it is closed."""
+    connection, _ = listener.accept()
+    with connection:
+        connection.settimeout(10)
+        return connection.recv(4)
 
 
 def _read_late(listener: socket.socket, accepted: Event, *, after: float) -> int:

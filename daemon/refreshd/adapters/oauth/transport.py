@@ -153,14 +153,28 @@ _current: ContextVar[Exchange | None] = ContextVar("_current", default=None)
 
 
 class _GuardedRequest(aiohttp.ClientRequest):
-    """Asks right before the first byte: the connection stands, and `send` is what writes to it."""
+    """Asks right before the first byte. Without a body `send` writes it; with one `write_bytes` does, head and body at once.
+
+    Before Python 3.12 the latter is a task of its own, a turn of the loop after `send`: time enough to be frozen in.
+    """
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
         if (exchange := _current.get()) is not None:
-            exchange.first_byte()
             if exchange.deliver_within is not None:
                 _bound_delivery(conn.transport, exchange.deliver_within)
+            if not self.body:
+                exchange.first_byte()
         return await super().send(conn)
+
+    async def write_bytes(self, writer: Any, conn: Any, content_length: int | None = None) -> None:
+        if (exchange := _current.get()) is not None:
+            try:
+                exchange.first_byte()
+            except Exception as refusal:  # noqa: BLE001 - raised again in the task that waits for the answer
+                if conn.protocol is not None:
+                    conn.protocol.set_exception(refusal)  # drops the connection too
+                return
+        await super().write_bytes(writer, conn, content_length)
 
 
 def _bound_delivery(transport: Any, within: timedelta) -> None:
