@@ -131,6 +131,13 @@ class Process:
         """Whether the log holds that event."""
         return f'"event":"{event}"'.encode() in self.text
 
+    def starved(self) -> float:
+        """For how many seconds so far its main thread could have run and got no processor; 0.0 after its end."""
+        try:
+            return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[1]) / 1e9 if self.code is None else 0.0
+        except (OSError, IndexError):
+            return 0.0  # it ended just now and is not reaped, or this system does not count
+
     @property
     def text(self) -> bytes:
         return self.log.read_bytes() if self.log.exists() else b""
