@@ -92,9 +92,24 @@ async def test_two_imports_of_one_login_store_it_once(bed: Bed) -> None:
         assert 1 == await first + second
 
 
-def write(bed: Bed, name: str) -> int:
-    login = [grant(name, token="one-login")]
-    return bed.importer.write(login, replace=False, now=START, progress=lambda _count: None).added
+async def test_an_answer_in_the_middle_of_a_re_login_is_the_earlier_login_s(bed: Bed) -> None:
+    """The import has looked at the row a last time: an answer stored now would be overwritten, with its own revision."""
+    bed.add(grant("a"))
+    [attempt] = await bed.claim()
+    with replace(bed) as other, meeting(other, "FROM fingerprint", time=2) as (there, done):
+        again = asyncio.create_task(asyncio.to_thread(write, other, "a", token="new-login", replace=True))
+        assert await asyncio.to_thread(there.wait, 5)
+        answer = await bed.store.commit(attempt, settled(attempt, success(refresh="rotated")), now=NOW)
+        done.set()
+        assert 1 == await again
+    assert Conflict(earlier_login=True) == answer
+    assert (2, 2) == (bed.row("a")["generation"], bed.row("a")["revision"])
+
+
+def write(bed: Bed, name: str, *, token: str = "one-login", replace: bool = False) -> int:
+    login = [grant(name, token=token)]
+    done = bed.importer.write(login, replace=replace, now=START, progress=lambda _count: None)
+    return done.added + done.replaced
 
 
 async def test_a_key_that_an_import_just_seals_with_is_not_retired(bed: Bed) -> None:
