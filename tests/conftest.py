@@ -15,7 +15,11 @@ from tests.fakes import START
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What waits longest starts first, so that the others run beside it: a time-out of its own marks it."""
+    """What waits longest starts first, so that the others run beside it: a time-out of its own marks it.
+
+    What keeps a processor busy for a minute is of the group `busy`, which runs one after the other beside the rest: several at
+    once would make each other late, and lateness is what some of them measure.
+    """
     items.sort(key=_weight, reverse=True)
 
 

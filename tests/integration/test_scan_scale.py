@@ -26,6 +26,7 @@ async def look(bed: SqliteBed) -> float:
     return (time.perf_counter() - began) * 1000
 
 
+@pytest.mark.xdist_group("busy")
 @pytest.mark.timeout(120)
 async def test_an_empty_tick_at_100_000_costs_at_most_twice_that_at_1_000(tmp_path: Path) -> None:
     """Both queries use their partial indexes; measured in turn, medians compared."""

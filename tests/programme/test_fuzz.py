@@ -10,6 +10,7 @@ CASES = 8_000
 SEED = 1
 
 
+@pytest.mark.xdist_group("busy")
 @pytest.mark.timeout(90)
 def test_generated_answers_keep_every_promise() -> None:
     """No answer raises, hangs, loses a refresh token, condemns anybody too early, or puts a secret into a log."""

@@ -8,6 +8,7 @@ from tests.programme.primary import run
 from tests.programme.programme import Limits
 
 
+@pytest.mark.xdist_group("busy")
 @pytest.mark.timeout(180)
 def test_a_killed_database_loses_no_login() -> None:
     """Two replicas are storing answers each time; all of them are in the database in the end, and none was asked for twice."""

@@ -8,6 +8,7 @@ from tests.programme.programme import Limits
 from tests.programme.replicas import run
 
 
+@pytest.mark.xdist_group("busy")
 @pytest.mark.timeout(240)
 def test_no_replica_presents_a_token_twice_outside_doubt() -> None:
     """Three replicas, killed and frozen throughout, their clocks five minutes apart."""

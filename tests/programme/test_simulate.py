@@ -10,6 +10,7 @@ SEED = 2
 WORLDS = 2
 
 
+@pytest.mark.xdist_group("busy")
 @pytest.mark.timeout(300)
 def test_worlds_full_of_faults_keep_every_promise() -> None:
     """Nothing is lost without a fault that no client can close, nobody is called in vain, and all recovers by itself."""
@@ -18,6 +19,7 @@ def test_worlds_full_of_faults_keep_every_promise() -> None:
     assert [] == report.failures()
 
 
+@pytest.mark.xdist_group("busy")
 @pytest.mark.timeout(120)
 def test_a_world_is_its_seed_and_its_index() -> None:
     """A failing world is repeated from two numbers, event by event; another seed is another world."""

@@ -10,6 +10,7 @@ SEQUENCES = 6
 STEPS = 40
 
 
+@pytest.mark.xdist_group("busy")
 @pytest.mark.timeout(200)
 def test_sequences_of_anything_keep_every_promise() -> None:
     """Kills, frozen and sleeping machines, stepped clocks, commands, lost Redis, moody providers, in any order."""

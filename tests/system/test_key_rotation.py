@@ -112,7 +112,7 @@ def refreshed(daemon: Daemon, *, after: str | None = None, before: str | None = 
     return names[begin:end].count("credential.refreshed")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 def test_rotating_under_load_and_kill_9_loses_nothing(install: Install, oidc: OidcServer) -> None:
     """200 logins with 20 s tokens, thousands of rows to move, imports in between, the daemon killed half way.
 
@@ -136,7 +136,7 @@ def test_rotating_under_load_and_kill_9_loses_nothing(install: Install, oidc: Oi
         installation, old
     )  # not by a command: the next daemon has to come before `keys rotate` takes over
     with installation.daemon() as second, replacing(installation) as newest:
-        resealed = second.wait_for("keys.resealed", seconds=90)[0]
+        resealed = second.wait_for("keys.resealed", seconds=200)[0]
         assert 0 == rotating.wait(60)
         progress = _output(installation)
         commits = refreshed(first, after="keys.taken_up") + refreshed(second, before="keys.resealed")

@@ -45,6 +45,7 @@ def bare_stretch(directory: Path) -> Stretch:
         return measure(pid, provider, warm_up=100, seconds=10, most=1000)
 
 
+@pytest.mark.xdist_group("busy")
 @pytest.mark.timeout(120)
 def test_a_refresh_costs_a_few_times_the_bare_request(tmp_path: Path) -> None:
     """CPU of the installed daemon against a loop over its own transport, in turn; the better of two each."""
@@ -58,6 +59,7 @@ def test_a_refresh_costs_a_few_times_the_bare_request(tmp_path: Path) -> None:
     assert all(one.dialled <= 0.05 for one in ours), "connections are not kept alive"
 
 
+@pytest.mark.xdist_group("busy")
 @pytest.mark.timeout(60)
 def test_a_look_that_finds_nothing_costs_the_same_with_twenty_times_as_much_stored(tmp_path: Path) -> None:
     """Through the import command and the store as it is configured, unlike the test of the statements."""

@@ -131,12 +131,13 @@ class Process:
         """Whether the log holds that event."""
         return f'"event":"{event}"'.encode() in self.text
 
-    def starved(self) -> float:
-        """For how many seconds so far its main thread could have run and got no processor; 0.0 after its end."""
+    def slowdown(self) -> float:
+        """How many times longer its main thread took so far than on a machine of its own: ran and waited, by what it ran."""
         try:
-            return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[1]) / 1e9 if self.code is None else 0.0
-        except (OSError, IndexError):
-            return 0.0  # it ended just now and is not reaped, or this system does not count
+            ran, waited, _ = map(int, Path(f"/proc/{self.pid}/schedstat").read_text().split())
+        except (OSError, ValueError):  # it has just ended, or this system does not count
+            return 1.0
+        return (ran + waited) / ran if ran else 1.0
 
     @property
     def text(self) -> bytes:

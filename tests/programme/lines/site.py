@@ -139,7 +139,7 @@ class Site:
             self._look_live(case)
             self._look_stale(case)
             if case.link is Link.REDIS:
-                late = time.time() - OVERDUE_SECONDS
+                late = time.time() - OVERDUE_SECONDS * self._process.slowdown()
                 waiting = [name for name, row in self._installation.rows().items() if row.due(late) and row.well]
                 self._violate(*(f"case {case.index}: {name} waits although only Redis fails" for name in waiting))
             rest = began + case.seconds - time.time()

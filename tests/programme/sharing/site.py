@@ -29,7 +29,7 @@ SCHEDULER: Mapping[str, str | int] = {
 }
 LEASE = 9.0
 LATE = ("credential.attempt_released", "credential.token_rescued", "credential.late_answer_dropped")
-_READY_SECONDS = 30.0
+_READY_SECONDS = 60.0
 _STEP = 0.05
 
 
