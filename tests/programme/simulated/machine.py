@@ -57,10 +57,11 @@ PENDING = "SELECT EXISTS (SELECT 1 FROM credential WHERE published_revision < re
 class WatchedStore(SqlStore):
     """The product's store, in line; every claim and verdict is told. Work of a dead process is not begun."""
 
-    def __init__(self, *arguments: Any, watch: Watch, life: Life, view: sqlite3.Connection, **named: Any) -> None:
+    def __init__(
+        self, *arguments: Any, watch: Watch, life: Life, view: sqlite3.Connection, server: Server, **named: Any
+    ) -> None:
         super().__init__(*arguments, reached=life.reached, in_line=True, **named)
-        self._view = view
-        self._watch = watch
+        self._view, self._watch, self._life, self._server = view, watch, life, server
         for thread in (self._writer, self._reader):
             thread.run = _living(thread.run, life)  # type: ignore[method-assign]  # a dead process has no threads
 
@@ -72,6 +73,11 @@ class WatchedStore(SqlStore):
         for attempt in claims.attempts:
             self._watch.claimed(attempt)
         return claims
+
+    async def may_take_keys(self, *, now: datetime) -> bool:
+        """Asked before each knock at Redis, twice a second for hours; while Redis is away the answer serves nobody."""
+        self._life.check()
+        return self._server.up and await super().may_take_keys(now=now)
 
     async def commit(self, attempt: Attempt, transition: Any, *, now: datetime) -> Committed | Conflict:
         verdict = await super().commit(attempt, transition, now=now)
@@ -199,7 +205,13 @@ class Machine:
         registered = self._registered()
         observer = Teller(self._watch, life, self.clock)
         store = WatchedStore(
-            self.engines, self.codec, owner=f"p{self._boots}", life=life, watch=self._watch, view=self.view
+            self.engines,
+            self.codec,
+            owner=f"p{self._boots}",
+            life=life,
+            watch=self._watch,
+            view=self.view,
+            server=self._server,
         )
         publisher = SimPublisher(self._server, store_id=self.identity.store_id, clock=self.clock, alive=life.check)
         services = assemble(
