@@ -244,6 +244,7 @@ class Machine:
             ),
             on_missed_tick=lambda: self._watch.broken("a tick was missed"),
         )
+        services.publication._pause = publisher.pause
         await services.timekeeper.begin(self.identity.last_commit_at)
         if stopped_long(self.identity, self.clock, registered):
             services.throttle.start_slowly("long_stop")
