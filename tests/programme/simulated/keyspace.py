@@ -114,7 +114,7 @@ class SimPublisher:
     async def pause(self, seconds: float) -> None:
         """`sleep`, repeated while a knock would only be refused again: hours of that, twice a second."""
         await asyncio.sleep(seconds)
-        while self._refused and not self._server.up:  # noqa: ASYNC110 - on the beat of the knocks
+        while self._refused and not self._server.up:
             await asyncio.sleep(seconds)
 
     async def announce(self, *, take: bool = False) -> Announced:
