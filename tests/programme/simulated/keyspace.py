@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from refreshd.adapters.redis.keys import Keyspace, Write
@@ -80,7 +80,7 @@ class Server:
             return None
         return entry
 
-    def readable(self, ids: Sequence[str]) -> Iterator[tuple[str, Entry]]:
+    def readable(self, ids: Iterable[str]) -> Iterator[tuple[str, Entry]]:
         """Tokens that a consumer can read now."""
         now = self._timeline.now
         for name in ids:
