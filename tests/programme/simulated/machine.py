@@ -52,17 +52,16 @@ MICROS = 1_000_000
 ENVIRONMENT = "production"
 NEXT_DUE = "SELECT min(next_attempt_at) FROM credential WHERE paused = 0 AND next_attempt_at IS NOT NULL"
 DUE_CLIENTS = "SELECT DISTINCT client FROM credential WHERE paused = 0 AND next_attempt_at <= ?"
+ADOPTED = "SELECT EXISTS (SELECT 1 FROM store WHERE keys_adopted_at IS NOT NULL)"
 PENDING = "SELECT EXISTS (SELECT 1 FROM credential WHERE published_revision < revision)"
 
 
 class WatchedStore(SqlStore):
     """The product's store, in line; every claim and verdict is told. Work of a dead process is not begun."""
 
-    def __init__(
-        self, *arguments: Any, watch: Watch, life: Life, view: sqlite3.Connection, server: Server, **named: Any
-    ) -> None:
+    def __init__(self, *arguments: Any, watch: Watch, life: Life, view: sqlite3.Connection, **named: Any) -> None:
         super().__init__(*arguments, reached=life.reached, in_line=True, **named)
-        self._view, self._watch, self._life, self._server = view, watch, life, server
+        self._view, self._watch, self._life = view, watch, life
         for thread in (self._writer, self._reader):
             thread.run = _living(thread.run, life)  # type: ignore[method-assign]  # a dead process has no threads
 
@@ -76,9 +75,9 @@ class WatchedStore(SqlStore):
         return claims
 
     async def may_take_keys(self, *, now: datetime) -> bool:
-        """Asked before each knock at Redis, twice a second for hours; while Redis is away the answer serves nobody."""
+        """Asked before each knock, for hours while another store has the keys: most stores hold no permission at all."""
         self._life.check()
-        return self._server.up and await super().may_take_keys(now=now)
+        return bool(self._view.execute(ADOPTED).fetchone()[0]) and await super().may_take_keys(now=now)
 
     async def unpublished(self, *, limit: int, but: Collection[CredentialId] = ()) -> Sequence[Snapshot]:
         """Most looks find nothing: seen beforehand, as with what is due."""
@@ -213,13 +212,7 @@ class Machine:
         registered = self._registered()
         observer = Teller(self._watch, life, self.clock)
         store = WatchedStore(
-            self.engines,
-            self.codec,
-            owner=f"p{self._boots}",
-            life=life,
-            watch=self._watch,
-            view=self.view,
-            server=self._server,
+            self.engines, self.codec, owner=f"p{self._boots}", life=life, watch=self._watch, view=self.view
         )
         publisher = SimPublisher(self._server, store_id=self.identity.store_id, clock=self.clock, alive=life.check)
         services = assemble(
