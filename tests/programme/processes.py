@@ -12,13 +12,15 @@ WORKERS = 2
 
 
 def in_processes(
-    work: Callable[[int], T], first: int, may_begin: Callable[[int], bool], *, fresh: bool = False
+    work: Callable[[int], T], first: int, may_begin: Callable[[int], bool], *, fresh: str = ""
 ) -> Iterator[tuple[int, T]]:
     """`work(first)`, `work(first + 1)` and so on while `may_begin` says so of the number begun; results as they come.
 
-    `work` and what it returns are pickled. `fresh`: no process is used twice.
+    `work` and what it returns are pickled. `fresh`: no process is used twice, and each begins with this module loaded.
     """
     context = multiprocessing.get_context("forkserver")
+    if fresh:
+        context.set_forkserver_preload(["__main__", fresh])
     with ProcessPoolExecutor(
         WORKERS, mp_context=context, initializer=_ignore_ctrl_c, max_tasks_per_child=1 if fresh else None
     ) as pool:

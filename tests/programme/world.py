@@ -1,6 +1,7 @@
 """A whole world on virtual time: providers, a network, Redis, a machine with the real daemon on a real SQLite file, people.
 
-What is promised is watched in `simulated.watch`; what goes wrong is drawn in `simulated.weather`. This file puts them together.
+What is promised is watched in `simulated.watch` and `simulated.inspection`; what goes wrong is drawn in `simulated.weather`. This
+file puts them together.
 """
 
 import asyncio
@@ -21,23 +22,18 @@ from refreshd.domain.grant import Grant
 from refreshd.domain.secret import Secret
 from refreshd.domain.steps import Step
 from tests.programme.simulated.houses import HOUSES, House
+from tests.programme.simulated.inspection import ROWS, Inspection
 from tests.programme.simulated.keyspace import KEYS, Server
 from tests.programme.simulated.life import Died
-from tests.programme.simulated.machine import MICROS, Machine
+from tests.programme.simulated.machine import Machine
 from tests.programme.simulated.network import Provider
-from tests.programme.simulated.watch import EVERYBODY, Watch, usable
+from tests.programme.simulated.watch import EVERYBODY, Watch
 from tests.programme.simulated.weather import CALM, Climate, arrivals, storm_of
 from tests.programme.virtual_time import Timeline, VirtualLoop
 
 MEMORY = Path("/dev/shm")
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
-PUBLISHED_WITHIN = 2.0
 LOOKED_AT_IN_A_MINUTE = 100
-SEEN_WITHIN = 8.0  # a flush is noticed by a look every five seconds
-ROWS = (
-    "SELECT id, client, revision, published_revision, generation, paused, health, removed_at, expires_at, updated_at,"
-    " in_doubt, attempt_id, refresh_token, next_attempt_at, lane, failures, last_outcome, last_code FROM credential"
-)
 
 
 @contextmanager
@@ -95,7 +91,14 @@ class World:
         self.ids: list[str] = []
         self.owners: dict[str, ClientName] = {}
         self.calm = False
-        self._stood_still_until = 0.0
+        self.inspection = Inspection(
+            timeline=self.timeline,
+            machine=self.machine,
+            server=self.server,
+            watch=self.watch,
+            providers=self.providers,
+            owners=self.owners,
+        )
         self._look_every = MINUTE * max(1, scale.credentials / LOOKED_AT_IN_A_MINUTE)
 
     def __enter__(self) -> Self:
@@ -120,7 +123,8 @@ class World:
     async def _until(self, end: float) -> None:
         while self.timeline.now < end - 1e-6:
             await asyncio.sleep(min(self._look_every, end - self.timeline.now))
-            self.inspect()
+            self._log_in_again()
+            self.inspection.look()
 
     def pass_until(self, met: Callable[[], bool], *, most: float) -> bool:
         """Let time pass in small pieces until something holds. False: it did not within that time."""
@@ -193,9 +197,6 @@ class World:
 
     def rows(self, where: str) -> list[Any]:
         return self.machine.view.execute(f"{ROWS} WHERE {where}").fetchall()
-
-    def stored_token(self, row: Any) -> str:
-        return self.machine.codec.open(row["refresh_token"], "refresh_token", row["id"]).reveal()
 
     # Weather
 
@@ -308,7 +309,7 @@ class World:
 
     def _go_on(self) -> None:
         """What is published is compared again when the daemon has had time to see what happened."""
-        self._stood_still_until = self.timeline.now
+        self.inspection.stood_still_until = self.timeline.now
         self.machine.alert()
 
     def _full_disks(self) -> None:
@@ -322,99 +323,6 @@ class World:
 
     def _some_provider(self) -> Provider:
         return self.providers[self.chance.choice(sorted(self.providers))]
-
-    # Looks
-
-    def inspect(self) -> None:
-        """The dear invariants, once a virtual minute; of a thousand credentials every ten minutes."""
-        self._log_in_again()
-        rows = self.machine.view.execute(ROWS).fetchall()
-        self._look_for_dead_tokens()
-        if self.server.went_back:
-            self.watch.broken(f"published revisions went back: {self.server.went_back}")
-            self.server.went_back.clear()
-        if self._quiet():
-            for row in rows:
-                self._look_at_published(row)
-
-    def _quiet(self) -> bool:
-        """Whether what is published must equal what is stored: everything has been up for long enough."""
-        up_for = self.timeline.now - max(self.machine.up_since, self._stood_still_until)
-        ours = self.server.meta == self.machine.identity.store_id
-        return self.machine.up and ours and up_for > SEEN_WITHIN and self.server.healthy_for > SEEN_WITHIN
-
-    def _look_for_dead_tokens(self) -> None:
-        """No expired token can be read: it goes by the life it was given, whatever our clock says."""
-        for name, entry in self.server.readable(self.ids):
-            provider = self.providers[self.owners[name]]
-            token = entry.fields["access_token"]
-            family = provider.ledger._access.get(token)
-            if family is None or provider.at <= family.access_expires_at + PUBLISHED_WITHIN:
-                continue
-            age = provider.at - family.access_expires_at + provider.ledger.rules.access_lifetime
-            unseen = not self.watch.step_is_seen  # it stood still since, and the next look corrects it
-            if unseen or self._dated_by_an_unseen_step(age):
-                self.watch.counts["looks at tokens dated by a clock that went back unseen"] += 1
-            else:
-                self.watch.broken(f"{name}: an expired token can be read")
-
-    def _dated_by_an_unseen_step(self, age: float) -> bool:
-        """Whether a token of that age came before a step back that is shorter than the stop it fell into: it does not show."""
-        return age >= self.timeline.now - self.watch.stepped_at
-
-    def _look_at_published(self, row: Any) -> None:
-        """Within two seconds Redis says what the store says, and what was withdrawn is gone."""
-        name, now = row["id"], self.machine.clock.now().timestamp()
-        if abs(now - row["updated_at"] / MICROS) <= PUBLISHED_WITHIN:
-            return
-        status, token = self.server.get(KEYS.status(name)), self.server.get(KEYS.token(name))
-        forgotten = status is None and row["removed_at"] is not None  # a tombstone lives for a day
-        shown = forgotten or (status is not None and status.revision == row["revision"])
-        if status is not None and status.revision > row["revision"] and self.watch.restored_at > 0:
-            return  # an old store; set aside at its next turn
-        if row["published_revision"] != row["revision"] or not shown:
-            self.watch.broken(f"{name}: revision {row['revision']} is not published: {status}")
-        readable = token is not None and "access_token" in token.fields
-        if self.watch.blind:
-            return  # it goes on as another store would: equal revisions may say different things
-        withdrawn = row["paused"] or row["removed_at"] is not None or row["health"] == "relogin_required"
-        alive = row["expires_at"] is not None and row["expires_at"] / MICROS > now + 1
-        if readable and withdrawn:
-            self.watch.broken(f"{name}: a withdrawn token can be read")
-        misdated = self._dated_by_an_unseen_step(self.providers[self.owners[name]].ledger.rules.access_lifetime)
-        if not withdrawn and alive and row["health"] == "active" and not readable and not misdated:
-            self.watch.broken(f"{name}: a living token is not published")
-
-    def look_at_the_end(self) -> None:
-        """After all faults have ended, whatever lives is fresh, and consumers have tokens that work."""
-        now = self.machine.clock.now().timestamp()
-        for row in self.machine.view.execute(ROWS).fetchall():
-            if row["removed_at"] is not None or row["paused"] or row["health"] == "held":
-                continue
-            name, provider = row["id"], self.providers[ClientName(row["client"])]
-            token = self.stored_token(row)
-            if not usable(provider, token):
-                self.watch.counts["dead at the end"] += 1
-                continue
-            self.watch.counts["alive at the end"] += 1
-            if now - row["updated_at"] / MICROS < PUBLISHED_WITHIN or self._is_late_for_a_reason(row, now):
-                continue
-            entry = self.server.get(KEYS.token(name))
-            access = entry.fields.get("access_token", "") if entry else ""
-            fresh = row["health"] == "active" and row["expires_at"] is not None and row["expires_at"] / MICROS > now
-            if not fresh or not provider.ledger.accepts(access, at=provider.at):
-                self.watch.broken(
-                    f"{name}: not fresh after all faults have ended: {dict(row) | {'refresh_token': '-'}}"
-                )
-
-    def _is_late_for_a_reason(self, row: Any, now: float) -> bool:
-        """Two known prices: a storm that nobody could see as one, and a clock that went back while nobody ran."""
-        in_vain = row["health"] == "relogin_required" and row["id"] in self.watch.condemned_in_vain
-        ahead = row["expires_at"] is not None and row["expires_at"] / MICROS > now
-        misdated = ahead and self.watch.stepped_at > 0
-        self.watch.counts["condemned in vain, not healed at the end"] += in_vain
-        self.watch.counts["dated by a clock that went back unseen, at the end"] += misdated
-        return in_vain or misdated
 
     def _loop_failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         exc = context.get("exception")
@@ -434,7 +342,7 @@ class World:
         """All faults end, and a quarter of an hour later whatever lives must be fresh."""
         self.clear_up()
         self.pass_time(15 * MINUTE)
-        self.look_at_the_end()
+        self.inspection.look_at_the_end()
 
 
 async def _end_all() -> None:

@@ -1,7 +1,8 @@
 """A Redis in a dictionary: the product's own keys and fields, compare-and-set on the revision, and lives on virtual time."""
 
+import asyncio
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from refreshd.adapters.redis.keys import Keyspace, Write
@@ -70,16 +71,20 @@ class Server:
         return 0.0 if self.half else max(0.0, now - max(self.down_until, self.healthy_since))
 
     def get(self, key: str) -> Entry | None:
+        return self._at(key, self._timeline.now)
+
+    def _at(self, key: str, now: float) -> Entry | None:
         entry = self.entries.get(key)
-        if entry is not None and entry.dies_at is not None and entry.dies_at <= self._timeline.now:
+        if entry is not None and entry.dies_at is not None and entry.dies_at <= now:
             del self.entries[key]
             return None
         return entry
 
-    def readable(self, ids: Sequence[str]) -> Iterator[tuple[str, Entry]]:
+    def readable(self, ids: Iterable[str]) -> Iterator[tuple[str, Entry]]:
         """Tokens that a consumer can read now."""
+        now = self._timeline.now
         for name in ids:
-            entry = self.get(KEYS.token(name))
+            entry = self._at(KEYS.token(name), now)
             if entry is not None and "access_token" in entry.fields:
                 yield name, entry
 
@@ -104,6 +109,13 @@ class SimPublisher:
         self._store_id = store_id
         self._clock = clock
         self._alive = alive
+        self._refused = False
+
+    async def pause(self, seconds: float) -> None:
+        """`sleep`, repeated while a knock would only be refused again: hours of that, twice a second."""
+        await asyncio.sleep(seconds)
+        while self._refused and not self._server.up:
+            await asyncio.sleep(seconds)
 
     async def announce(self, *, take: bool = False) -> Announced:
         self._check()
@@ -131,7 +143,9 @@ class SimPublisher:
     async def publish(self, snapshots: Sequence[Snapshot]) -> Sequence[Published]:
         self._check()
         results = [self._publish(one) for one in snapshots]
+        self._refused = True
         self._server.halve()
+        self._refused = False
         return results
 
     def _publish(self, snapshot: Snapshot) -> Published:
@@ -142,4 +156,6 @@ class SimPublisher:
 
     def _check(self) -> None:
         self._alive()
+        self._refused = True
         self._server.check()
+        self._refused = False

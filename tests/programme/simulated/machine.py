@@ -5,7 +5,7 @@ import math
 import random
 import sqlite3
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -23,10 +23,11 @@ from refreshd.adapters.sql.migrate import Migrated, migrate
 from refreshd.adapters.sql.rows import RowCodec
 from refreshd.adapters.sql.schema import HEAD
 from refreshd.adapters.sql.store import SqlStore
-from refreshd.domain.credential import ClientName
+from refreshd.domain.credential import ClientName, CredentialId
 from refreshd.domain.events import DoubtsFound, Event
 from refreshd.domain.requests import RequestLimits
 from refreshd.domain.steps import Step
+from refreshd.ports.publisher import Snapshot
 from refreshd.ports.requests import Entry
 from refreshd.ports.store import Attempt, Capacity, Claims, Committed, Conflict
 from refreshd.service.refresher import Registration
@@ -51,6 +52,7 @@ MICROS = 1_000_000
 ENVIRONMENT = "production"
 NEXT_DUE = "SELECT min(next_attempt_at) FROM credential WHERE paused = 0 AND next_attempt_at IS NOT NULL"
 DUE_CLIENTS = "SELECT DISTINCT client FROM credential WHERE paused = 0 AND next_attempt_at <= ?"
+ADOPTED = "SELECT EXISTS (SELECT 1 FROM store WHERE keys_adopted_at IS NOT NULL)"
 PENDING = "SELECT EXISTS (SELECT 1 FROM credential WHERE published_revision < revision)"
 
 
@@ -59,8 +61,7 @@ class WatchedStore(SqlStore):
 
     def __init__(self, *arguments: Any, watch: Watch, life: Life, view: sqlite3.Connection, **named: Any) -> None:
         super().__init__(*arguments, reached=life.reached, in_line=True, **named)
-        self._view = view
-        self._watch = watch
+        self._view, self._watch, self._life = view, watch, life
         for thread in (self._writer, self._reader):
             thread.run = _living(thread.run, life)  # type: ignore[method-assign]  # a dead process has no threads
 
@@ -72,6 +73,18 @@ class WatchedStore(SqlStore):
         for attempt in claims.attempts:
             self._watch.claimed(attempt)
         return claims
+
+    async def may_take_keys(self, *, now: datetime) -> bool:
+        """Asked before each knock, for hours while another store has the keys: most stores hold no permission at all."""
+        self._life.check()
+        return bool(self._view.execute(ADOPTED).fetchone()[0]) and await super().may_take_keys(now=now)
+
+    async def unpublished(self, *, limit: int, but: Collection[CredentialId] = ()) -> Sequence[Snapshot]:
+        """Most looks find nothing: seen beforehand, as with what is due."""
+        self._life.check()
+        if not self._view.execute(PENDING).fetchone()[0]:
+            return ()
+        return await super().unpublished(limit=limit, but=but)
 
     async def commit(self, attempt: Attempt, transition: Any, *, now: datetime) -> Committed | Conflict:
         verdict = await super().commit(attempt, transition, now=now)
@@ -224,6 +237,7 @@ class Machine:
             ),
             on_missed_tick=lambda: self._watch.broken("a tick was missed"),
         )
+        services.publication._pause = publisher.pause
         await services.timekeeper.begin(self.identity.last_commit_at)
         if stopped_long(self.identity, self.clock, registered):
             services.throttle.start_slowly("long_stop")

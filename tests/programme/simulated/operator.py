@@ -59,11 +59,11 @@ class Operator:
         world = self._world
         for row in world.rows("health = 'held' AND removed_at IS NULL"):
             provider = world.providers[ClientName(row["client"])]
-            family = provider.ledger.family_of(world.stored_token(row))
+            family = provider.ledger.family_of(world.inspection.stored_token(row))
             world.watch.disturbed(row["id"])
             if family is not None:
                 world.watch.risked(provider, family)
-                world.watch.forget(world.stored_token(row))
+                world.watch.forget(world.inspection.stored_token(row))
         changed = world.machine.inventory.adopt(None, now=world.machine.clock.now()) > 0
         world.machine.nudge()
         return changed
@@ -89,7 +89,7 @@ class Operator:
         if row is None or row["refresh_token"] is None:
             return False
         provider = world.providers[ClientName(row["client"])]
-        family = provider.ledger.family_of(world.stored_token(row))
+        family = provider.ledger.family_of(world.inspection.stored_token(row))
         if family is None or not family.alive:
             return False
         provider.ledger.revoke(family.id, at=provider.at)

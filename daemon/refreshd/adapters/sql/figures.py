@@ -3,7 +3,7 @@
 from collections import defaultdict
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Integer, case, func, literal, select
+from sqlalchemy import Connection, Integer, bindparam, case, func, select
 
 from refreshd.adapters.sql.schema import PENDING, SCHEDULED, Instant, credential, store
 from refreshd.adapters.sql.sealed_columns import rows_by_key
@@ -11,25 +11,25 @@ from refreshd.domain.credential import ClientName, Status
 from refreshd.domain.figures import ClientFigures, Figures
 
 c = credential.c
+_AT = bindparam("at", type_=Instant)
+_STATUS = case((c.removed_at.is_not(None), Status.REMOVED.value), (c.paused == 1, Status.PAUSED.value), else_=c.health)
+_BY_STATUS = select(
+    c.client,
+    _STATUS.label("status"),
+    func.count().label("number"),
+    func.sum(case((c.relogin_step > 0, 1), else_=0).cast(Integer)).label("soon"),
+    func.sum(case((c.expires_at <= _AT, 1), else_=0).cast(Integer)).label("expired"),
+    func.sum(c.in_doubt).label("doubts"),
+    func.min(c.relogin_by).label("next"),
+).group_by(c.client, "status")
+_DUE = select(func.min(c.next_attempt_at), func.count()).where(SCHEDULED, c.next_attempt_at <= _AT)
+_PENDING = select(func.count()).select_from(credential).where(PENDING)
 
 
 def count(connection: Connection, now: datetime) -> Figures:
     """Raises whatever the connection raises."""
-    at = literal(now, Instant)
-    status = case(
-        (c.removed_at.is_not(None), Status.REMOVED.value), (c.paused == 1, Status.PAUSED.value), else_=c.health
-    )
-    rows = connection.execute(
-        select(
-            c.client,
-            status.label("status"),
-            func.count().label("number"),
-            func.sum(case((c.relogin_step > 0, 1), else_=0).cast(Integer)).label("soon"),
-            func.sum(case((c.expires_at <= at, 1), else_=0).cast(Integer)).label("expired"),
-            func.sum(c.in_doubt).label("doubts"),
-            func.min(c.relogin_by).label("next"),
-        ).group_by(c.client, "status")
-    ).all()
+    at = {"at": now}
+    rows = connection.execute(_BY_STATUS, at).all()
     by_status: dict[ClientName, dict[str, int]] = defaultdict(dict)
     sums: dict[ClientName, list[int]] = defaultdict(lambda: [0, 0, 0])
     nexts: dict[ClientName, datetime] = {}
@@ -44,7 +44,7 @@ def count(connection: Connection, now: datetime) -> Figures:
         sums[client][2] += row.doubts
         if row.next is not None and row.status == Status.ACTIVE:
             nexts[client] = min(row.next, nexts.get(client, row.next))
-    first_due = connection.scalar(select(func.min(c.next_attempt_at)).where(SCHEDULED, c.next_attempt_at <= at))
+    first_due, due = connection.execute(_DUE, at).one()
     return Figures(
         clients={
             client: ClientFigures(
@@ -56,9 +56,9 @@ def count(connection: Connection, now: datetime) -> Figures:
             )
             for client, statuses in by_status.items()
         },
-        due=connection.scalar(select(func.count()).where(SCHEDULED, c.next_attempt_at <= at)) or 0,
+        due=due,
         overdue=now - first_due if first_due else timedelta(0),
-        publish_pending=connection.scalar(select(func.count()).select_from(credential).where(PENDING)) or 0,
+        publish_pending=connection.scalar(_PENDING) or 0,
         rows_by_key=rows_by_key(connection),
         last_commit_at=connection.scalar(select(store.c.last_commit_at)),
     )

@@ -5,15 +5,21 @@ Not the column `key_id`: a row may rest under two keys, when an answer brought a
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, LargeBinary, Table, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, LargeBinary, Select, Table, func, or_, select
 
 from refreshd.adapters.sql.schema import credential, rescued_token, revocation, store
 from refreshd.ports.keys import DAMAGED
 
 _KEY_ID_AT, _KEY_ID_LENGTH = 2, 8  # behind the version byte, counted from 1
+
+
+def key_of(column: Column[bytes]) -> ColumnElement[bytes]:
+    """The id of the key that sealed this column."""
+    return func.substr(column, _KEY_ID_AT, _KEY_ID_LENGTH, type_=LargeBinary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,11 @@ class Place:
     def rests_elsewhere(self, key_id: str) -> ColumnElement[bool]:
         return or_(*(key_of(column) != key_id.encode() for column in self.sealed))  # NULL is neither
 
+    def rows_by_key(self) -> Select[*tuple[Any, ...]]:
+        """How many rows rest under each combination of keys."""
+        keys = [key_of(column) for column in self.sealed]
+        return select(*keys, func.count()).group_by(*keys)
+
 
 PLACES = (
     Place(credential, "id", {"refresh_token": "refresh_token", "access_token": "access_token"}),
@@ -45,6 +56,7 @@ PLACES = (
     Place(revocation, "credential_id", {"refresh_token": "revocation.refresh_token"}),
 )
 STORE = Place(store, "id", {"fingerprint_key": "store.fingerprint_key"})
+_BY_KEY: Sequence[Select[*tuple[Any, ...]]] = tuple(place.rows_by_key() for place in (*PLACES, STORE))
 
 
 def fingerprint_context(environment: str) -> str:
@@ -52,17 +64,11 @@ def fingerprint_context(environment: str) -> str:
     return f"{environment}\x1fstore.fingerprint_key"
 
 
-def key_of(column: Column[bytes]) -> ColumnElement[bytes]:
-    """The id of the key that sealed this column."""
-    return func.substr(column, _KEY_ID_AT, _KEY_ID_LENGTH, type_=LargeBinary)
-
-
 def rows_by_key(connection: Connection) -> dict[str, int]:
     """Rows by the keys that sealed them, over all tables; a row under two keys counts for both. Reads every row."""
     counts: Counter[str] = Counter()
-    for place in (*PLACES, STORE):
-        keys = [key_of(column) for column in place.sealed]
-        for *found, number in connection.execute(select(*keys, func.count()).group_by(*keys)):
+    for counting in _BY_KEY:
+        for *found, number in connection.execute(counting):
             for key in {_readable(one) for one in found if one is not None}:
                 counts[key] += number
     return dict(counts)

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import Update
 from sqlalchemy.sql.selectable import Select
 
-from refreshd.adapters.sql.schema import HELD, SCHEDULED, Instant, credential, store
+from refreshd.adapters.sql.schema import HELD, PENDING, SCHEDULED, Instant, credential, store
 from refreshd.domain.credential import Health, Lane, Reason
 from refreshd.domain.events import StreamEvent
 
@@ -156,6 +156,11 @@ SHOWABLE = or_(
     _KNOWN,
 )
 """The same for its access token, where that is shown at all."""
+
+UNPUBLISHED: Select[Any] = (
+    select(*SHOWN).where(PENDING, SHOWABLE).order_by(c.updated_at.desc()).limit(bindparam("most", type_=Integer))
+)
+"""What Redis has not seen, the newest first."""
 
 FIRST_DUE: Select[tuple[str]] = (
     select(c.id)

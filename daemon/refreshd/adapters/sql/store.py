@@ -7,7 +7,7 @@ from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import Connection, Select, delete, func, or_, select, update
 
 from refreshd.adapters.sql import (
     clock,
@@ -27,7 +27,7 @@ from refreshd.adapters.sql.failover import Failover
 from refreshd.adapters.sql.figures import count
 from refreshd.adapters.sql.lanes import due_lanes
 from refreshd.adapters.sql.rows import RowCodec, encode_events
-from refreshd.adapters.sql.schema import PENDING, client_fact, credential, to_micros
+from refreshd.adapters.sql.schema import client_fact, credential, to_micros
 from refreshd.adapters.sql.schema import store as store_table
 from refreshd.adapters.sql.spooling import Spooling
 from refreshd.adapters.sql.thread import StoreThread, StoreThreads
@@ -204,20 +204,21 @@ class SqlStore:
 
     async def unpublished(self, *, limit: int, but: Collection[CredentialId] = ()) -> Sequence[Snapshot]:
         """Among several daemons each shows what it committed itself, and what others have left lying for `OTHERS`."""
-        pending = select(*statements.SHOWN).where(PENDING).order_by(c.updated_at.desc()).limit(limit + len(but))
+        most = {"most": limit + len(but)}
         if not self._engines.shared:
-            return await self._snapshots(pending, but=but)
+            return await self._snapshots(statements.UNPUBLISHED, most, but=but)
         ours = list(islice(self._fresh, limit))
         overdue = c.updated_at < func.extract("epoch", func.clock_timestamp()) * 1_000_000 - to_micros(OTHERS)
-        found = await self._snapshots(pending.where(or_(c.id.in_(ours), overdue)), but=but)
+        pending = statements.UNPUBLISHED.where(or_(c.id.in_(ours), overdue))
+        found = await self._snapshots(pending, most, but=but)
         cut_off = len(found) >= limit
         for name in ({one.id for one in found} if cut_off else set(ours)).difference(but):
             self._fresh.pop(name, None)  # what is not found was shown already
         return found
 
     async def page(self, *, after: CredentialId | None, limit: int) -> Sequence[Snapshot]:
-        query = select(*statements.SHOWN).order_by(c.id).limit(limit)
-        return await self._snapshots(query.where(c.id > after) if after is not None else query)
+        query = select(*statements.SHOWN).where(statements.SHOWABLE).order_by(c.id).limit(limit)
+        return await self._snapshots(query.where(c.id > after) if after is not None else query, {})
 
     async def mark_published(self, snapshots: Sequence[Snapshot]) -> None:
         rows = [
@@ -289,12 +290,14 @@ class SqlStore:
         found = self._engines.time(connection) if self._failover else None
         return now if found is None else found.at
 
-    async def _snapshots(self, query: Any, *, but: Collection[CredentialId] = ()) -> Sequence[Snapshot]:
+    async def _snapshots(
+        self, query: Select[Any], values: Mapping[str, object], *, but: Collection[CredentialId] = ()
+    ) -> Sequence[Snapshot]:
         """Not of what cannot be read here: shown without its token, it would count as shown."""
-        keys = {"keys": self._codec.key_ids}
+        values = {**values, "keys": self._codec.key_ids}
 
         def work(connection: Connection) -> Sequence[Snapshot]:
-            rows = connection.execute(query.where(statements.SHOWABLE), keys)
+            rows = connection.execute(query, values)
             return [self._codec.snapshot(row) for row in rows.mappings() if row["id"] not in but]
 
         return await self._reader.run(work)
