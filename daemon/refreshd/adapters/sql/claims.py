@@ -6,9 +6,9 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, RowMapping
 
-from refreshd.adapters.sql import history, holding, statements
+from refreshd.adapters.sql import claim_statements, history, holding
+from refreshd.adapters.sql.claim_statements import Work
 from refreshd.adapters.sql.rows import RowCodec, credential_of
-from refreshd.adapters.sql.statements import Work
 from refreshd.domain.credential import AttemptId, ClientName, CredentialId, Lane
 from refreshd.domain.events import CredentialHeld
 from refreshd.domain.steps import Reached, Step
@@ -41,7 +41,7 @@ class Claimer:
         holding_ids = _padded(spared)
         values = {"clients": list(due), "now": now, "holding": holding_ids}
         if any(Lane.IN_DOUBT in lanes for lanes in due.values()):
-            history.close_open(connection, statements.LAPSED, values, code="lease_ran_out")
+            history.close_open(connection, claim_statements.LAPSED, values, code="lease_ran_out")
             due = {client: {*lanes, Lane.RETRYING} for client, lanes in due.items()}  # where those without a login go
         rows: list[RowMapping] = []
         more: set[ClientName] = set()
@@ -74,12 +74,12 @@ class Claimer:
         for work, most in _order_of_work(room):
             if len(rows) >= wanted:
                 break
-            if work is not Work.PROBE and statements.LANE_OF[work] not in lanes:
+            if work is not Work.PROBE and claim_statements.LANE_OF[work] not in lanes:
                 continue
             values |= {"count": min(wanted - len(rows), most), "batch": f"{uuid4().hex}/"}
             if work is Work.LIVING:
                 values |= {"horizon": now - room.horizon, "alive": now + STILL_IN_TIME}
-            rows.extend(connection.execute(statements.CLAIM[work], values).mappings())
+            rows.extend(connection.execute(claim_statements.CLAIM[work], values).mappings())
         return rows
 
     def _attempts(

@@ -10,6 +10,7 @@ from typing import Any, Self
 from sqlalchemy import Connection, delete, func, or_, select, update
 
 from refreshd.adapters.sql import (
+    claim_statements,
     clock,
     deadlines,
     history,
@@ -156,7 +157,7 @@ class SqlStore:
     async def release(self, attempt: Attempt) -> None:
         free = replace(attempt.credential, next_attempt_at=attempt.started_at)
         values = {"b_id": free.id, "b_attempt_id": attempt.id, "set_lane": int(lane_of(free))}
-        await self._writer.run(lambda connection: connection.execute(statements.RELEASE, values))
+        await self._writer.run(lambda connection: connection.execute(claim_statements.RELEASE, values))
 
     async def hold(self, attempt: Attempt, found: Counters, *, now: datetime) -> CredentialHeld | None:
         return await self._writer.run(lambda connection: holding.behind(connection, attempt, found, now))
