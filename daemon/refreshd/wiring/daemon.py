@@ -14,7 +14,7 @@ from refreshd.adapters.oauth.connections import Connections
 from refreshd.adapters.oauth.discovery import HttpDiscovery
 from refreshd.adapters.oauth.token_endpoint import HttpTokenEndpoint
 from refreshd.adapters.observers import Observers
-from refreshd.adapters.prometheus_observer import PrometheusObserver
+from refreshd.adapters.prometheus.observer import PrometheusObserver
 from refreshd.adapters.redis.publisher import RedisPublisher
 from refreshd.adapters.redis.requests import RedisRequests
 from refreshd.adapters.sql.identity import StoreIdentity
