@@ -117,7 +117,7 @@ class Publication:
         """One pass. False when the far side or the store could not be reached."""
         self._event.clear()
         try:
-            if self._marking is not None and self._marking.done():
+            if self._marking is not None and (self._marking.done() or not self._running):
                 await self._marked()
             if not await self._connect():
                 return True
