@@ -10,6 +10,7 @@ from refreshd.domain.credential import AccessToken, Credential, Health, Lane, la
 from refreshd.domain.events import CredentialRefreshed, RefreshTokenOnly, StreamEvent
 from refreshd.domain.outcome import GrantedAccess, Refreshed
 from refreshd.domain.policy import RefreshPolicy
+from refreshd.domain.token_text import scope_words
 from refreshd.domain.transition import Transition
 
 
@@ -172,8 +173,8 @@ def _shown(credential: Credential) -> tuple[object, ...]:
 def _scope_anomalies(seen: Credential, outcome: Refreshed, policy: RefreshPolicy) -> tuple[str, ...]:
     if outcome.scope is None:
         return ()
-    granted = rules.words_of(outcome.scope)
-    narrowed = not rules.words_of(seen.scope) <= granted
+    granted = frozenset(scope_words(outcome.scope))
+    narrowed = not granted.issuperset(scope_words(seen.scope))
     missing = bool(policy.required_scope) and policy.required_scope not in granted
     kinds = (("scope_narrowed", narrowed), ("required_scope_missing", missing))
     return tuple(kind for kind, found in kinds if found)
