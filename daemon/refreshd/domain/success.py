@@ -1,7 +1,7 @@
 """What a success makes of a credential: its tokens are stored, its doubts and rejections end. A part of `settle`."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -24,56 +24,42 @@ def refreshed(
     now: datetime,
     draw: float,
 ) -> Transition:
-    """A new access token: the next turn is planned from `sent_at`, and what spoke against the credential is forgotten."""
+    """A new access token. Its life, and so its next turn, is counted from `sent_at`, before the provider can have issued it."""
     lifetime = access.expires_in or policy.access_lifetime
-    token = AccessToken(
-        value=access.value,
-        token_type=access.token_type,
-        issued_at=sent_at,
-        expires_at=sent_at + lifetime,
+    expires_at = sent_at + lifetime
+    turn = rules.refresh_at(policy, issued_at=sent_at, expires_at=expires_at, draw=draw)
+    renewal = _renew(seen, outcome, policy, sent_at=sent_at, now=now)
+    after = laned(
+        replace(
+            renewal.after,
+            issued_at=sent_at,
+            expires_at=expires_at,
+            refresh_at=turn,
+            next_attempt_at=turn,
+            failures=0,
+        )
     )
-    turn = rules.refresh_at(policy, issued_at=sent_at, expires_at=sent_at + lifetime, draw=draw)
-    proves = _proves_sliding(seen, policy, sent_at)
-    rotated_at = sent_at if outcome.refresh_token else seen.rotated_at
-    deadline, warnings_left = _deadline(seen, policy, rotated_at=rotated_at, sent_at=sent_at, now=now, sliding=proves)
-    after = replace(
-        seen,
-        **_CLEARED,
-        generation=seen.generation + 1,
-        scope=outcome.scope or seen.scope,
-        rotated_at=rotated_at,
-        issued_at=sent_at,
-        expires_at=sent_at + lifetime,
-        refresh_at=turn,
-        next_attempt_at=turn,
-        failures=0,
-        relogin_by=deadline,
-        relogin_step=min(seen.relogin_step, warnings_left),
-    )
-    after = laned(after)
-    recovered = seen.health is Health.RELOGIN_REQUIRED
     event = CredentialRefreshed(
         id=after.id,
         client=after.client,
         generation=after.generation,
-        expires_at=sent_at + lifetime,
+        expires_at=expires_at,
         refresh_at=turn,
         lead=seen.expires_at - now if seen.expires_at else None,
         lifetime=lifetime,
-        recovered=recovered,
+        recovered=bool(renewal.stream),
         doubt_resolved=seen.in_doubt,
         anomalies=outcome.anomalies + _scope_anomalies(seen, outcome, policy),
     )
-    stream = (StreamEvent.RECOVERED,) if recovered else ()
     return Transition(
         after=after,
         event=event,
         refresh_token=outcome.refresh_token,
-        access=token,
+        access=AccessToken(value=access.value, token_type=access.token_type, issued_at=sent_at, expires_at=expires_at),
         visible=True,
-        stream=(*stream, StreamEvent.REFRESHED),
-        proves_sliding=proves,
-        warnings_left=warnings_left,
+        stream=(*renewal.stream, StreamEvent.REFRESHED),
+        proves_sliding=renewal.proves_sliding,
+        warnings_left=renewal.warnings_left,
     )
 
 
@@ -87,21 +73,9 @@ def refresh_token_only(
     draw: float,
 ) -> Transition:
     """Persist first, judge later (protocol R6): the login is saved, the access token is asked for again."""
+    renewal = _renew(seen, outcome, policy, sent_at=sent_at, now=now)
     wait = rules.backoff(seen.failures, now=now, expires_at=seen.expires_at, draw=draw)
-    proves = _proves_sliding(seen, policy, sent_at)
-    deadline, warnings_left = _deadline(seen, policy, rotated_at=sent_at, sent_at=sent_at, now=now, sliding=proves)
-    after = replace(
-        seen,
-        **_CLEARED,
-        generation=seen.generation + 1,
-        scope=outcome.scope or seen.scope,
-        rotated_at=sent_at,
-        next_attempt_at=now + wait,
-        failures=seen.failures + 1,
-        relogin_by=deadline,
-        relogin_step=min(seen.relogin_step, warnings_left),
-    )
-    after = laned(after)
+    after = laned(replace(renewal.after, next_attempt_at=now + wait, failures=seen.failures + 1))
     event = RefreshTokenOnly(
         id=after.id,
         client=after.client,
@@ -110,16 +84,45 @@ def refresh_token_only(
         next_attempt_at=after.next_attempt_at,
         anomalies=outcome.anomalies + _scope_anomalies(seen, outcome, policy),
     )
-    recovered = seen.health is Health.RELOGIN_REQUIRED
     return Transition(
         after=after,
         event=event,
         refresh_token=outcome.refresh_token,
         visible=_shown(after) != _shown(seen),
-        stream=(StreamEvent.RECOVERED,) if recovered else (),
-        proves_sliding=proves,
-        warnings_left=warnings_left,
+        stream=renewal.stream,
+        proves_sliding=renewal.proves_sliding,
+        warnings_left=renewal.warnings_left,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Renewal:
+    """What any new token does to the login. `after`: still without a schedule. The others are as in `Transition`."""
+
+    after: Credential
+    stream: tuple[StreamEvent, ...]
+    proves_sliding: bool
+    warnings_left: int
+
+
+def _renew(
+    seen: Credential, outcome: Refreshed, policy: RefreshPolicy, *, sent_at: datetime, now: datetime
+) -> _Renewal:
+    proves = _proves_sliding(seen, policy, sent_at)
+    rotated_at = sent_at if outcome.refresh_token else seen.rotated_at
+    deadline, warnings_left = _deadline(seen, policy, rotated_at=rotated_at, sent_at=sent_at, now=now, sliding=proves)
+    after = replace(
+        seen,
+        **_CLEARED,
+        generation=seen.generation + 1,
+        scope=outcome.scope or seen.scope,
+        rotated_at=rotated_at,
+        relogin_by=deadline,
+        relogin_step=min(seen.relogin_step, warnings_left),
+    )
+    recovered = seen.health is Health.RELOGIN_REQUIRED
+    stream = (StreamEvent.RECOVERED,) if recovered else ()
+    return _Renewal(after=after, stream=stream, proves_sliding=proves, warnings_left=warnings_left)
 
 
 _CLEARED: Mapping[str, Any] = {
