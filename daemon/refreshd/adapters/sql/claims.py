@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, RowMapping
 
-from refreshd.adapters.sql import claim_statements, history, holding
+from refreshd.adapters.sql import claim_statements, history, holds
 from refreshd.adapters.sql.claim_statements import Work
 from refreshd.adapters.sql.rows import RowCodec, credential_of
 from refreshd.domain.credential import AttemptId, ClientName, CredentialId, Lane
@@ -35,11 +35,11 @@ class Claimer:
         capacity: Mapping[ClientName, Capacity],
         due: Mapping[ClientName, Collection[Lane]],
         total: int,
-        spared: Collection[CredentialId],
+        holding: Collection[CredentialId],
     ) -> Claims:
-        """Take at most `total` rows from the lanes that are `due`; not those in `spared`, which this process still works on."""
-        holding_ids = _padded(spared)
-        values = {"clients": list(due), "now": now, "holding": holding_ids}
+        """Take at most `total` rows from the lanes that are `due`; not those in `holding`, which this process still works on."""
+        held_back = _padded(holding)
+        values = {"clients": list(due), "now": now, "holding": held_back}
         if any(Lane.IN_DOUBT in lanes for lanes in due.values()):
             history.close_open(connection, claim_statements.LAPSED, values, code="lease_ran_out")
             due = {client: {*lanes, Lane.RETRYING} for client, lanes in due.items()}  # where those without a login go
@@ -48,7 +48,7 @@ class Claimer:
         for client, lanes in ((name, due[name]) for name in capacity if name in due):
             room = capacity[client]
             wanted = min(room.count, total - len(rows))
-            taken = self._take(connection, client, room, wanted, lanes=lanes, now=now, spared=holding_ids)
+            taken = self._take(connection, client, room, wanted, lanes=lanes, now=now, held_back=held_back)
             rows.extend(taken)
             if len(taken) >= wanted:  # also when others had taken all the room
                 more.add(client)
@@ -66,9 +66,9 @@ class Claimer:
         *,
         lanes: Collection[Lane],
         now: datetime,
-        spared: Sequence[str],
+        held_back: Sequence[str],
     ) -> Sequence[RowMapping]:
-        values = {"b_client": client, "now": now, "until": now + room.lease, "owner": self._owner, "holding": spared}
+        values = {"b_client": client, "now": now, "until": now + room.lease, "owner": self._owner, "holding": held_back}
         values["keys"] = self._codec.key_ids
         rows: list[RowMapping] = []
         for work, most in _order_of_work(room):
@@ -100,7 +100,7 @@ class Claimer:
                 token = self._codec.refresh_token(row)
             except Undecryptable:
                 if before.client not in machines:
-                    held.append(holding.undecryptable(connection, row, now))
+                    held.append(holds.undecryptable(connection, row, now))
                     continue
             attempts.append(
                 Attempt(

@@ -23,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 
-from refreshd.adapters.sql import history, holding, rescue, revocations, statements, storms
+from refreshd.adapters.sql import history, holds, rescue, revocations, statements, storms
 from refreshd.adapters.sql.history import Entry
 from refreshd.adapters.sql.rows import RowCodec, encode_events, status_of
 from refreshd.adapters.sql.schema import Instant, attempt_log, client_fact, credential, fingerprint, store
@@ -141,7 +141,7 @@ class Inventory:
     def adopt(self, selection: Selection | None, *, now: datetime) -> int:
         """End a hold: the row is due at once with the refresh token it has. None: every credential that is held."""
         where = c.removed_at.is_(None) if selection is None else selection.where
-        statement = holding.freed(now).where(where, c.health == Health.HELD.value)
+        statement = holds.freed(now).where(where, c.health == Health.HELD.value)
         with self._write.begin() as connection:
             _lock(connection, where, c.health == Health.HELD.value)
             return connection.execute(statement).rowcount

@@ -14,7 +14,7 @@ from refreshd.adapters.sql import (
     clock,
     deadlines,
     history,
-    holding,
+    holds,
     provider_metadata,
     requests,
     rescue,
@@ -140,7 +140,12 @@ class SqlStore:
         def claim(connection: Connection) -> Claims:
             lanes = due or due_lanes(connection, able, now, keys=keys)
             return self._claimer.claim(
-                connection, now=self._lease_time(connection, now), capacity=able, due=lanes, total=total, spared=holding
+                connection,
+                now=self._lease_time(connection, now),
+                capacity=able,
+                due=lanes,
+                total=total,
+                holding=holding,
             )
 
         claims = await self._writer.run(claim)
@@ -160,7 +165,7 @@ class SqlStore:
         await self._writer.run(lambda connection: connection.execute(claim_statements.RELEASE, values))
 
     async def hold(self, attempt: Attempt, found: Counters, *, now: datetime) -> CredentialHeld | None:
-        return await self._writer.run(lambda connection: holding.behind(connection, attempt, found, now))
+        return await self._writer.run(lambda connection: holds.behind(connection, attempt, found, now))
 
     async def rescued(self, attempt: Attempt) -> RescuedToken | None:
         return await self._reader.run(lambda connection: rescue.newest(connection, self._codec, attempt))
@@ -193,7 +198,7 @@ class SqlStore:
         await self._writer.run(lambda connection: connection.execute(statements.COMMITTED_AT, {"at": now}))
 
     async def may_take_keys(self, *, now: datetime) -> bool:
-        asked = select(store_table.c.id).where(store_table.c.keys_adopted_at > now - holding.PERMISSION)
+        asked = select(store_table.c.id).where(store_table.c.keys_adopted_at > now - holds.PERMISSION)
         return await self._reader.run(lambda connection: connection.execute(asked).first()) is not None
 
     async def keys_taken(self) -> None:
@@ -201,7 +206,7 @@ class SqlStore:
 
     async def lift(self, found: Mapping[CredentialId, Counters], *, now: datetime) -> None:
         if found:
-            await self._writer.run(lambda connection: holding.lift(connection, found, now))
+            await self._writer.run(lambda connection: holds.lift(connection, found, now))
 
     async def unpublished(self, *, limit: int, but: Collection[CredentialId] = ()) -> Sequence[Snapshot]:
         """Among several daemons each shows what it committed itself, and what others have left lying for `OTHERS`."""
