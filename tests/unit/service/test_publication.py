@@ -152,6 +152,7 @@ class TestMarks:
     @pytest.fixture
     async def marking(self, house: House) -> AsyncIterator[House]:
         """A publication under way, which has shown a paused credential; its mark does not end before `marks_gate` is opened."""
+        await house.publication.round()  # the comparison after a start, which would show a later change by itself
         house.store.marks_gate = asyncio.Event()
         house.bed.add(grant())
         house.bed.inventory.pause(Selection(id="a"), now=house.clock.now())
