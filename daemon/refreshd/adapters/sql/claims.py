@@ -1,6 +1,7 @@
 """Claiming due work in the order of protocol §4: each claim is a committed intent before anything is sent (R1)."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -9,7 +10,7 @@ from sqlalchemy import Connection, RowMapping
 from refreshd.adapters.sql import claim_statements, history, holds
 from refreshd.adapters.sql.claim_statements import Work
 from refreshd.adapters.sql.rows import RowCodec, credential_of
-from refreshd.domain.credential import AttemptId, ClientName, CredentialId, Lane
+from refreshd.domain.credential import AttemptId, ClientName, CredentialId, Lane, lane_of
 from refreshd.domain.events import CredentialHeld
 from refreshd.domain.steps import Reached, Step
 from refreshd.ports.sealer import Undecryptable
@@ -113,6 +114,13 @@ class Claimer:
                 )
             )
         return Claims(attempts=attempts, held=held, more=more)
+
+
+def give_back(connection: Connection, attempt: Attempt) -> None:
+    """Close an attempt of which nothing was sent: the row is as due as it was before."""
+    free = replace(attempt.credential, next_attempt_at=attempt.started_at)
+    values = {"b_id": free.id, "b_attempt_id": attempt.id, "set_lane": int(lane_of(free))}
+    connection.execute(claim_statements.RELEASE, values)
 
 
 def _padded(ids: Collection[CredentialId]) -> list[str]:

@@ -1,9 +1,9 @@
 """Counts over all rows, for metrics. One pass; 155 ms per 100,000 rows, so on a read connection once a minute."""
 
-from collections import defaultdict
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Integer, case, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Integer, case, func, literal, select
 
 from refreshd.adapters.sql.schema import PENDING, SCHEDULED, Instant, credential, store
 from refreshd.adapters.sql.sealed_columns import rows_by_key
@@ -14,8 +14,21 @@ c = credential.c
 
 
 def count(connection: Connection, now: datetime) -> Figures:
-    """Raises whatever the connection raises."""
+    """Raises what SQLAlchemy raises."""
     at = literal(now, Instant)
+    first_due = connection.scalar(select(func.min(c.next_attempt_at)).where(SCHEDULED, c.next_attempt_at <= at))
+    return Figures(
+        clients=_by_client(connection, at),
+        due=connection.scalar(select(func.count()).where(SCHEDULED, c.next_attempt_at <= at)) or 0,
+        overdue=now - first_due if first_due else timedelta(0),
+        publish_pending=connection.scalar(select(func.count()).select_from(credential).where(PENDING)) or 0,
+        rows_by_key=rows_by_key(connection),
+        last_commit_at=connection.scalar(select(store.c.last_commit_at)),
+    )
+
+
+def _by_client(connection: Connection, at: ColumnElement[datetime]) -> dict[ClientName, ClientFigures]:
+    """Removed rows count nowhere; what is near its end or expired, only where it is active."""
     status = case(
         (c.removed_at.is_not(None), Status.REMOVED.value), (c.paused == 1, Status.PAUSED.value), else_=c.health
     )
@@ -30,35 +43,17 @@ def count(connection: Connection, now: datetime) -> Figures:
             func.min(c.relogin_by).label("next"),
         ).group_by(c.client, "status")
     ).all()
-    by_status: dict[ClientName, dict[str, int]] = defaultdict(dict)
-    sums: dict[ClientName, list[int]] = defaultdict(lambda: [0, 0, 0])
-    nexts: dict[ClientName, datetime] = {}
+    found: dict[ClientName, ClientFigures] = {}
     for row in rows:
         if row.status == Status.REMOVED:
             continue
-        client = ClientName(row.client)
-        by_status[client][row.status] = row.number
+        before = found.get(ClientName(row.client), ClientFigures())
+        figures = replace(
+            before, by_status={**before.by_status, row.status: row.number}, in_doubt=before.in_doubt + row.doubts
+        )
         if row.status == Status.ACTIVE:
-            sums[client][0] += row.soon
-            sums[client][1] += row.expired
-        sums[client][2] += row.doubts
-        if row.next is not None and row.status == Status.ACTIVE:
-            nexts[client] = min(row.next, nexts.get(client, row.next))
-    first_due = connection.scalar(select(func.min(c.next_attempt_at)).where(SCHEDULED, c.next_attempt_at <= at))
-    return Figures(
-        clients={
-            client: ClientFigures(
-                by_status=statuses,
-                relogin_soon=sums[client][0],
-                access_tokens_expired=sums[client][1],
-                in_doubt=sums[client][2],
-                next_relogin_at=nexts.get(client),
+            figures = replace(
+                figures, relogin_soon=row.soon, access_tokens_expired=row.expired, next_relogin_at=row.next
             )
-            for client, statuses in by_status.items()
-        },
-        due=connection.scalar(select(func.count()).where(SCHEDULED, c.next_attempt_at <= at)) or 0,
-        overdue=now - first_due if first_due else timedelta(0),
-        publish_pending=connection.scalar(select(func.count()).select_from(credential).where(PENDING)) or 0,
-        rows_by_key=rows_by_key(connection),
-        last_commit_at=connection.scalar(select(store.c.last_commit_at)),
-    )
+        found[ClientName(row.client)] = figures
+    return found

@@ -9,16 +9,16 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
 from refreshd.adapters.sql import new_logins
+from refreshd.adapters.sql.deadlines import proven_sliding
 from refreshd.adapters.sql.engine import StoreRefused
 from refreshd.adapters.sql.identity import StoreIdentity, is_known
 from refreshd.adapters.sql.known import Known, Stored, look_up
 from refreshd.adapters.sql.repetitions import Seen
 from refreshd.adapters.sql.rows import RowCodec
-from refreshd.adapters.sql.schema import client_fact
 from refreshd.domain.credential import ClientName, CredentialId, FamilyId
 from refreshd.domain.grant import Grant
 from refreshd.domain.login import TokenOwned
@@ -158,7 +158,7 @@ class Importer:
         digest = self._digest(grant)
         known = self._known(connection, [grant], [digest], lock=True)
         existing = known.counters.get(grant.id)
-        row = self._row(grant, existing, proven=_proven(connection), now=now)
+        row = self._row(grant, existing, proven=proven_sliding(connection), now=now)
         row["family"] = family or row["family"]
         new = digest is not None and digest not in known.owners
         prints = [{"digest": digest, "credential_id": grant.id, "seen_at": now}] if new else []
@@ -176,7 +176,7 @@ class Importer:
     ) -> "_Rows":
         with self._engine.connect() as connection:
             known = self._known(connection, chunk, digests)
-            proven = _proven(connection)
+            proven = proven_sliding(connection)
         added: list[dict[str, Any]] = []
         replaced: list[dict[str, Any]] = []
         prints: list[dict[str, Any]] = []
@@ -219,11 +219,6 @@ class Importer:
             result.replaced += 1
         else:
             result.added += 1
-
-
-def _proven(connection: Connection) -> frozenset[str]:
-    """The clients whose refresh tokens are known to count from the last rotation."""
-    return frozenset(connection.scalars(select(client_fact.c.client)).all())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
