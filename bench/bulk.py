@@ -4,14 +4,12 @@ import contextlib
 import os
 import sqlite3
 import subprocess
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from bench.installation import COMMAND, Installation
+from tests.components.companion import Companion
 
 POLL_SECONDS = 0.004
 CHUNK = 500
@@ -59,31 +57,20 @@ def bare_insert_rate(database: Path, scratch: Path, count: int) -> float:
         return len(rows) / (time.monotonic() - began)
 
 
-class CommitWatcher:
+class CommitWatcher(Companion):
     """How long answers wait for their commit: when a row's new `updated_at` can be read, less what it says."""
 
     def __init__(self, database: Path, *, label: str) -> None:
+        super().__init__(name="commit-watcher")
         self._database = database
         self._range = (label, chr(ord(label[0]) + 1))
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="commit-watcher")
         self.waits: list[float] = []
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join(10)
-
-    def _watch(self) -> None:
+    def _accompany(self) -> None:
         query = "SELECT id, generation, updated_at FROM credential WHERE id >= ? AND id < ?"
         known: dict[str, int] = {}
         with contextlib.closing(sqlite3.connect(f"file:{self._database}?mode=ro", uri=True)) as connection:
-            while not self._stop.wait(POLL_SECONDS):
+            while not self._over.wait(POLL_SECONDS):
                 rows = connection.execute(query, self._range).fetchall()
                 now = time.time()
                 self.waits += [

@@ -1,34 +1,29 @@
 """A consumer's view: how long after the provider's answer a new token can be read in Redis."""
 
-import threading
 import time
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 
 from redis import Redis
+
+from tests.components.companion import Companion
 
 _BLOCK_MS = 100
 
 
-class Watcher:
+class Watcher(Companion):
     """Follows the stream of events and reads each token that it tells of. The provider dates its tokens (see provider.c)."""
 
     def __init__(self, redis_url: str, *, prefix: str = "refreshd") -> None:
+        super().__init__(name="watcher")
         self._redis = Redis.from_url(redis_url, decode_responses=True, protocol=2)
         self._prefix = prefix
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="watcher")
         self._delays: list[float] = []
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
-        self._thread.join(10)
+        super().__exit__(kind, error, trace)
         self._redis.close()
 
     def take(self) -> list[float]:
@@ -36,9 +31,9 @@ class Watcher:
         delays, self._delays = self._delays, []
         return delays
 
-    def _follow(self) -> None:
+    def _accompany(self) -> None:
         last = "$"
-        while not self._stop.is_set():
+        while not self._over.is_set():
             found = cast("Any", self._redis.xread({f"{self._prefix}:events": last}, block=_BLOCK_MS, count=1000))
             seen_at = time.time()
             entries = found[0][1] if found else []

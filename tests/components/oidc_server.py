@@ -17,6 +17,8 @@ from typing import IO, Any, Literal, Self
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from tests.components.ending import end
+
 FaultMode = Literal["reply", "hang", "reset", "slow", "lost", "late", "truncate"]
 
 SECRETS: Mapping[str, str] = {
@@ -243,12 +245,7 @@ class OidcServer:
         if self._process is None:
             return
         process, self._process = self._process, None
-        process.terminate()
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(_STOP_SECONDS)
+        end(process, within=_STOP_SECONDS)
         self._streams.close()
         self._errors = None
 

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import psycopg
 
+from tests.components.ending import end
 from tests.components.ports import free_port
 
 USER = "refreshd"
@@ -139,12 +140,7 @@ class PostgresServer:
         if self._process is None:
             return
         process, self._process = self._process, None
-        process.send_signal(how)
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(_STOP_SECONDS)
+        end(process, how, within=_STOP_SECONDS)
 
 
 def _binary(name: str) -> str:

@@ -14,6 +14,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tests.components.ending import end
 from tests.components.ports import free_port
 from tests.components.redis_server import RedisServer
 
@@ -87,7 +88,7 @@ class SentinelGroup:
 
     def stop_sentinels(self) -> None:
         for process in self._processes:
-            _stop(process)
+            end(process, within=_STOP_SECONDS)
         self._processes.clear()
 
 
@@ -101,7 +102,7 @@ def tls_sentinel(directory: Path, master_port: int, *, certificate: Path, key: P
     try:
         yield port
     finally:
-        _stop(process)
+        end(process, within=_STOP_SECONDS)
 
 
 def _about(port: int, *, quorum: int) -> list[str]:
@@ -121,12 +122,3 @@ def _start(directory: Path, lines: Sequence[str]) -> subprocess.Popen[bytes]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(_STOP_SECONDS)

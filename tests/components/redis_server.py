@@ -14,6 +14,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tests.components.ending import end
 from tests.components.ports import free_port
 
 _START_SECONDS = 10.0
@@ -144,9 +145,4 @@ class RedisServer:
         if self._process is None:
             return
         process, self._process = self._process, None
-        process.send_signal(how)
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(_STOP_SECONDS)
+        end(process, how, within=_STOP_SECONDS)

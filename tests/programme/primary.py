@@ -5,23 +5,16 @@
 
 import random
 import signal
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from refreshd.demo.faults import Latency
-from refreshd.demo.grants import Rules
-from refreshd.demo.provider import ProviderThread
-from tests.components.postgres_server import PostgresServer
-from tests.components.redis_server import RedisServer
 from tests.programme.daemons.asking import until
-from tests.programme.daemons.installation import Installation, MarkedLedger, names
-from tests.programme.daemons.lateness import Heartbeat
-from tests.programme.daemons.processes import ForkServer, Process
+from tests.programme.daemons.processes import Process
 from tests.programme.programme import Limits, Report
 from tests.programme.sharing.judge import Terms, met_at_the_provider, repeated_too_early, unexplained_reuses
-from tests.programme.sharing.site import SCHEDULER, attempts
+from tests.programme.sharing.scene import scene
+from tests.programme.sharing.site import SCHEDULER
 
 REPLICAS = 2
 CREDENTIALS = 200
@@ -38,32 +31,19 @@ def run(limits: Limits) -> Report:
     """`n` crashes, or as many as the time allows."""
     chance = random.Random(limits.seed)
     crashes, texts = 0, []
-    with (
-        tempfile.TemporaryDirectory(prefix="primary-") as directory,
-        PostgresServer() as server,
-        RedisServer() as redis,
-        ForkServer() as fork,
-        ProviderThread(MarkedLedger(Rules(access_lifetime=LIFETIME))) as provider,
-    ):
-        url = server.database()
-        installation = Installation(
-            directory=Path(directory),
-            server=fork,
-            provider=provider,
-            redis_url=redis.url,
-            scheduler={**SCHEDULER, "commit_timeout": "5s"},
-            lifetime=LIFETIME,
-            url=url,
-            in_flight=90,
-        )
-        installation.log_in(names(CREDENTIALS), due=True)
-        heartbeat = Heartbeat(provider)
-        provider.mix((1.0, LATENCY))
+    with scene(
+        scheduler={**SCHEDULER, "commit_timeout": "5s"},
+        credentials=CREDENTIALS,
+        lifetime=LIFETIME,
+        latency=LATENCY,
+        due=True,
+    ) as here:
+        server, provider, installation = here.server, here.provider, here.installation
         replicas = [installation.daemon() for _ in range(limits.replicas or REPLICAS)]
-        texts += [_tail(one) for one in replicas if not one.wait_for("daemon.ready", _READY_SECONDS)]
+        texts += [one.tail for one in replicas if not one.wait_for("daemon.ready", _READY_SECONDS)]
         while not texts and limits.going(crashes):
             if not _busy(provider.requests):
-                texts.append(f"nothing was asked for {BUSY_SECONDS} s after crash {crashes}: {_tail(replicas[0])}")
+                texts.append(f"nothing was asked for {BUSY_SECONDS} s after crash {crashes}: {replicas[0].tail}")
                 break
             time.sleep(chance.uniform(0.0, 0.4))
             (server.kill if chance.random() < 0.5 else server.crash)()
@@ -73,9 +53,9 @@ def run(limits: Limits) -> Report:
         time.sleep(CALM_SECONDS)
         texts += [text for one in replicas if (text := _stopped(one))]
         waited = sum(len(one.events("store.unpersisted_responses")) for one in replicas) // 2
-        log = attempts(server, url)
+        log = here.attempts()
         families, reuses = list(provider.families().values()), provider.reuses()
-        texts += unexplained_reuses(reuses, installation.logins, log, TERMS, heartbeat.lag())
+        texts += unexplained_reuses(reuses, installation.logins, log, TERMS, here.heartbeat.lag())
         texts += repeated_too_early(log, TERMS)
         texts += [f"the login {one.id} died of {one.died_because}" for one in families if not one.alive]
     return Report(
@@ -89,7 +69,7 @@ def run(limits: Limits) -> Report:
             "refreshes": sum(one.outcome == "refreshed" for one in log),
             "repetitions that met at the provider": met_at_the_provider(reuses, TERMS),
             "tokens presented twice": len(reuses),
-            "worst standstill of the provider in ms": int(1000 * heartbeat.worst),
+            "worst standstill of the provider in ms": int(1000 * here.heartbeat.worst),
         },
         violations=texts,
         minima={"answers that waited for the database": crashes, "refreshes": 20 * crashes},
@@ -107,8 +87,4 @@ def _stopped(process: Process) -> str:
     process.send(signal.SIGTERM)
     clean = process.ended(_STOP_SECONDS) and process.code == 0
     process.end()
-    return "" if clean else f"no clean stop: {_tail(process)}"
-
-
-def _tail(process: Process) -> str:
-    return process.text[-800:].decode(errors="replace")
+    return "" if clean else f"no clean stop: {process.tail}"

@@ -5,19 +5,10 @@ number of refreshes to reach; a run ends there or when its time is over.
 """
 
 import random
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from refreshd.demo.faults import Latency
-from refreshd.demo.grants import Rules
-from refreshd.demo.provider import ProviderThread
-from tests.components.postgres_server import PostgresServer
-from tests.components.redis_server import RedisServer
-from tests.programme.daemons.installation import Installation, MarkedLedger, names
-from tests.programme.daemons.lateness import Heartbeat
-from tests.programme.daemons.processes import ForkServer
 from tests.programme.programme import Limits, Report
 from tests.programme.sharing.judge import (
     LAPSED,
@@ -29,13 +20,13 @@ from tests.programme.sharing.judge import (
     unexplained_reuses,
 )
 from tests.programme.sharing.people import People
+from tests.programme.sharing.scene import scene
 from tests.programme.sharing.site import (
     APART,
     LEASE,
     SCHEDULER,
     Disturbed,
     Seen,
-    attempts,
     faketime_missing,
     side_by_side,
 )
@@ -53,27 +44,8 @@ def run(limits: Limits) -> Report:
     credentials = 2000 if limits.seconds >= ONE_SITE else 300
     count = limits.replicas or REPLICAS
     seen, chance = Seen(), random.Random(limits.seed)
-    with (
-        tempfile.TemporaryDirectory(prefix="replicas-") as directory,
-        PostgresServer() as server,
-        RedisServer() as redis,
-        ForkServer() as fork,
-        ProviderThread(MarkedLedger(Rules(access_lifetime=LIFETIME))) as provider,
-    ):
-        url = server.database()
-        installation = Installation(
-            directory=Path(directory),
-            server=fork,
-            provider=provider,
-            redis_url=redis.url,
-            scheduler=SCHEDULER,
-            lifetime=LIFETIME,
-            url=url,
-            in_flight=90,
-        )
-        installation.log_in(names(credentials))
-        heartbeat = Heartbeat(provider)
-        provider.mix((1.0, LATENCY))
+    with scene(scheduler=SCHEDULER, credentials=credentials, lifetime=LIFETIME, latency=LATENCY) as here:
+        provider, installation = here.provider, here.installation
         over = _end_of(limits, provider.requests)
         replicas = [
             Disturbed(
@@ -90,11 +62,11 @@ def run(limits: Limits) -> Report:
         time.sleep(CALM_SECONDS)
         for one in replicas:
             one.end()
-        log = attempts(server, url)
+        log = here.attempts()
         families, reuses = list(provider.families().values()), provider.reuses()
         texts = [
             *seen.faults,
-            *unexplained_reuses(reuses, installation.logins, log, TERMS, heartbeat.lag()),
+            *unexplained_reuses(reuses, installation.logins, log, TERMS, here.heartbeat.lag()),
             *repeated_too_early(log, TERMS),
             *unexplained_losses(families, reuses),
             *unexplained_lapses(log, seen.disturbances, lease=LEASE),
@@ -114,7 +86,7 @@ def run(limits: Limits) -> Report:
             "repetitions that met at the provider": met_at_the_provider(reuses, TERMS),
             "takeovers": sum(one.code == LAPSED for one in log),
             "tokens presented twice": len(reuses),
-            "worst standstill of the provider in ms": int(1000 * heartbeat.worst),
+            "worst standstill of the provider in ms": int(1000 * here.heartbeat.worst),
         },
         violations=texts,
         minima=_minima(limits, count),

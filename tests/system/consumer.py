@@ -1,24 +1,23 @@
 """A program that reads tokens from Redis, as refreshd's users write it."""
 
-import threading
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 
 from redis import Redis
+
+from tests.components.companion import Companion
 
 EVERY = 0.25
 
 
-class PollingConsumer:
+class PollingConsumer(Companion):
     """Polls every token each 250 ms in a thread. `faults`: looks after the first publication that found none living."""
 
     def __init__(self, redis: Redis, ids: Sequence[str]) -> None:
+        super().__init__(name="consumer")
         self._redis = redis
         self._ids = ids
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="consumer", daemon=True)
         self.generations: dict[str, int] = {}
         self.changes: dict[str, int] = dict.fromkeys(ids, 0)
         self.tokens: set[str] = set()
@@ -26,25 +25,15 @@ class PollingConsumer:
         self.faults: list[str] = []
         self.errors: list[Exception] = []
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join(10)
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
+    def _accompany(self) -> None:
+        while not self._over.is_set():
             began = time.monotonic()
             try:
                 self._look()
             except Exception as exc:  # noqa: BLE001 - told to the test, which fails on it
                 self.errors.append(exc)
                 return
-            self._stop.wait(max(0.0, EVERY - (time.monotonic() - began)))
+            self._over.wait(max(0.0, EVERY - (time.monotonic() - began)))
 
     def _look(self) -> None:
         with self._redis.pipeline(transaction=False) as pipe:

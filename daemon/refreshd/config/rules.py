@@ -11,7 +11,8 @@ from refreshd.config.redis_rules import redis_violations, redis_warnings
 from refreshd.config.settings import ClientSettings, SchedulerSettings, Settings
 from refreshd.config.violation import Violation
 from refreshd.domain.client import GrantType
-from refreshd.domain.policy import CONNECT_TIMEOUT, LEASE_SLACK, commit_share, failover_pause, request_timing, words_of
+from refreshd.domain.policy import CONNECT_TIMEOUT, LEASE_SLACK, commit_share, failover_pause, request_timing
+from refreshd.domain.token_text import scope_words
 
 
 def violations(settings: Settings) -> Iterator[Violation]:
@@ -123,7 +124,7 @@ def _scope(name: str, client: ClientSettings) -> Iterator[str]:
     if client.grant is GrantType.CLIENT_CREDENTIALS:
         return
     required = client.provider_profile.required_scope
-    missing = sorted(words_of(required) - words_of(client.scope))
+    missing = sorted(set(scope_words(required)).difference(scope_words(client.scope)))
     if client.scope and missing:
         yield f"clients.{name}.scope lacks {' '.join(missing)}, without which the provider gives no refresh token"
 

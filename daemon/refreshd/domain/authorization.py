@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode, urlsplit
 
 from refreshd.domain.secret import Secret
+from refreshd.domain.token_text import scope_words
 
 STATE_BYTES = 32
 VERIFIER_BYTES = 48
@@ -98,11 +99,6 @@ def requested_scope(configured: str, required: str) -> str:
     """What is asked for: the configured scope, and what the provider wants before it gives a refresh token."""
     there = scope_words(configured)
     return " ".join([*configured.split(), *(word for word in required.split() if word not in there)])
-
-
-def scope_words(scope: str) -> tuple[str, ...]:
-    """RFC 6749 §3.3 parts them by spaces; Adobe IMS also by commas."""
-    return tuple(scope.replace(",", " ").split())
 
 
 def _encoded(raw: bytes) -> str:

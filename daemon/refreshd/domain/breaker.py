@@ -7,6 +7,7 @@ from refreshd.domain.outcome import Confirmation, Deferred, Misconfigured, Outco
 from refreshd.domain.token_response import MAX_RETRY_AFTER
 
 PROBE_AFTER = (timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=5))
+"""Before the first probe, the second, and each further one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,8 @@ _NOT_OAUTH = frozenset({"unreadable_success", "truncated_success", "oversized_su
 
 
 class Verdict(StrEnum):
+    """What `check --live` says of a client, in its own words."""
+
     OK = "ok"
     WRONG = "wrong"
     UNREACHABLE = "unreachable"
@@ -63,6 +65,7 @@ def needs_control(outcome: Outcome) -> bool:
 
 
 def needs_id(outcome: Outcome) -> bool:
+    """Whether the client was refused without a word on what is wrong: id or secret (RFC 6749 §5.2 has one code for both)."""
     return isinstance(outcome, Misconfigured) and outcome.code == "invalid_client"
 
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from refreshd.domain.authorization import scope_words
 from refreshd.domain.callback import Declined, MixedUp
 from refreshd.domain.credential import ClientName, CredentialId
 from refreshd.domain.grant import Grant
 from refreshd.domain.outcome import Deferred, Misconfigured, Refreshed, Rejected, Uncertain
+from refreshd.domain.token_text import scope_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

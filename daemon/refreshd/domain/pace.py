@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 from refreshd.domain.outcome import Deferred, Outcome, Refreshed, Rejected, Uncertain
 
-OUTAGE_AFTER = 5
-SEVERAL = 3
-SLOWEST = 0.1
-DOUBLE_AFTER = 10.0
+OUTAGE_AFTER = 5  # failures in a row
+SEVERAL = 3  # failures in a row that prolong a slow start
+SLOWEST = 0.1  # of the configured rate
+DOUBLE_AFTER = 10.0  # seconds without an error
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,11 +68,6 @@ class RefreshPolicy:
         return tuple(sorted(steps, reverse=True))
 
 
-def words_of(scope: str) -> frozenset[str]:
-    """The single scopes: separated by spaces (RFC 6749 §3.3), or by commas as Adobe and GitHub write them."""
-    return frozenset(scope.replace(",", " ").split())
-
-
 def request_timing(
     grace: timedelta, *, request_timeout: timedelta, settle_delay: timedelta
 ) -> tuple[timedelta, timedelta]:

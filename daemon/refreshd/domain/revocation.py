@@ -41,6 +41,8 @@ RevocationOutcome = Revoked | NotRevokedYet | NotRevocable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskAgain:
+    """Put off until `at`."""
+
     code: str
     at: datetime
     detail: str = ""
@@ -48,6 +50,8 @@ class AskAgain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GiveUp:
+    """The login may live on at the provider: an operator is told."""
+
     code: str
     detail: str = ""
 

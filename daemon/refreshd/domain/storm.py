@@ -9,10 +9,13 @@ from enum import StrEnum
 from math import ceil
 
 WINDOW = timedelta(minutes=10)
+"""Refusals count for so long."""
 LONGEST = timedelta(hours=24)
 FEW = 4
+"""Up to so many credentials of a client, all of them have to be refused."""
 LEAST = 5
 SHARE = 0.02
+"""With more of them this share, and at least `LEAST`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Which texts may be stored and published, the same whichever way they come: by a refresh, a login or an import."""
+"""Tokens, their types and scopes as texts: which may be stored and published, whichever way they come, and how they are read."""
 
 import re
 
@@ -30,6 +30,11 @@ def is_access_token(text: str) -> bool:
 def is_bearer(token_type: str) -> bool:
     """Case does not count (RFC 6749 §5.1)."""
     return token_type.lower() == "bearer"
+
+
+def scope_words(scope: str) -> tuple[str, ...]:
+    """The single scopes, in order: parted by spaces (RFC 6749 §3.3), or by commas as Adobe and GitHub write them."""
+    return tuple(scope.replace(",", " ").split())
 
 
 def _is_printable_ascii(text: str) -> bool:

@@ -8,6 +8,7 @@ from refreshd.domain.outcome import Phase
 from refreshd.domain.secret import Secret
 
 ALL_WARNINGS = 1000
+"""More than any ladder has: no warning is taken back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +18,8 @@ class Transition:
     `refresh_token` and `access` None: keep the stored ones. `withdraw_access`: the stored access token is erased.
     `visible`: the change counts a revision. `stream`: events for the Redis stream, in order. `warnings_left`: how many of the
     warnings given stay; the store keeps the smaller of this and what the row has, as one may be given during the request.
-    `phase`: how far the request came. `adopts`: the rescued token that this makes the row's own.
+    `phase`: how far the request came. `adopts`: the rescued token that this makes the row's own. `proves_sliding`: a refresh
+    token worked past its end, so the provider counts from the last rotation.
     """
 
     after: Credential

@@ -56,10 +56,11 @@ class Claims:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """What one client may start now, and how long each attempt may own its row. `probe`: pick the soonest expiry.
+    """What one client may start now, and how long each attempt may own its row.
 
-    `retries`: how many of them may be repetitions while first attempts wait. `horizon`: the longest that a living access token
-    can have been due. `machine`: its rows need no refresh token, the client asks for itself.
+    `probe`: its one request tests a suspended client, with the row whose access token expires soonest. `retries`: how many of
+    them may be repetitions while first attempts wait. `horizon`: the longest that a living access token can have been due.
+    `machine`: its rows need no refresh token, the client asks for itself.
     """
 
     count: int
@@ -72,7 +73,7 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Committed:
-    pass
+    """The answer is stored, and the attempt closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from refreshd.ports.store import Attempt, Store, StoreUnavailable
 
 
 class GrantJudge:
-    """Reads what speaks for a refused credential. A store that does not answer speaks for it: nobody is condemned blindly."""
+    """Reads what speaks for a refused credential. While the store does not answer nobody is condemned."""
 
     def __init__(self, *, store: Store, observer: Observer, clock: Clock) -> None:
         self._store = store

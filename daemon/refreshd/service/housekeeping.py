@@ -43,7 +43,7 @@ class Housekeeping(Rounds):
         self._too_low: set[ClientName] = set()
 
     def only_when(self, on_duty: Callable[[], bool]) -> None:
-        """One of several daemons does it for all; each counts for its own metrics."""
+        """Of several daemons on one store only the one `on_duty` changes rows; each counts them for its own metrics."""
         self._on_duty = on_duty
 
     async def round(self) -> None:

@@ -33,7 +33,7 @@ class Pool:
         return len(self._tasks)
 
     def start(self, attempt: Attempt, *, claimed_at: Moment) -> None:
-        """Run one attempt. `claimed_at`: from before its claim."""
+        """Run one attempt. `claimed_at`: taken before its claim was committed."""
         self._attempts[attempt.id] = attempt
         self._tasks[attempt.id] = asyncio.create_task(
             self._run(attempt, claimed_at), name=f"refresh {attempt.credential.id}"

@@ -4,6 +4,7 @@ The store knows what Redis has not seen, so an outage or a crash only delays; re
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -45,7 +46,8 @@ SHOW_REMOVAL = timedelta(hours=24)
 class Publication:
     """One loop. `wake` is called after each visible commit and at each tick.
 
-    The store is told what Redis has while the next is shown already: nobody waits for a transaction of others to become readable.
+    While the store is told what Redis has (marking), the next batch is shown already: no token waits for a transaction that
+    concerns others.
     """
 
     def __init__(
@@ -68,20 +70,20 @@ class Publication:
         self._pause = pause
         self._event = asyncio.Event()
         self._running = False
-        self._marking: asyncio.Task[None] | None = None
+        self._marking: asyncio.Task[None] | None = None  # tells the store what Redis has
         self._being_marked: frozenset[CredentialId] = frozenset()
-        self._woken = False
-        self._together = 0
+        self._woken = False  # since the marking began
+        self._shown_together = 0
         self._connected = False
-        self._foreign: str | None = None
-        self._taking = False
-        self._reason = "started"
-        self._republish_after: CredentialId | None = None
+        self._foreign: str | None = None  # the store that `meta` names, if it is not ours
+        self._taking = False  # its keys over, as an operator has allowed
+        self._reason = "started"  # why everything is to be shown again
         self._republishing = False
+        self._republish_after: CredentialId | None = None  # how far that came
         self._checked_at = 0.0
         self._servers = ""
         self._evicting = ""
-        self._there_at = clock.monotonic()  # until it is known to be away
+        self._answered_at = clock.monotonic()  # Redis; assumed at the start
 
     def wake(self) -> None:
         self._event.set()
@@ -97,8 +99,8 @@ class Publication:
             elif self._republishing:
                 await self._pause(max(0.0, began + PAGE_EVERY - self._clock.monotonic()))
             else:
-                if self._together > 1:
-                    await self._pause(min(LONGEST_GATHER, GATHER * self._together))
+                if self._shown_together > 1:
+                    await self._pause(min(LONGEST_GATHER, GATHER * self._shown_together))
                 await self._event.wait()
 
     def show_again(self, reason: str) -> None:
@@ -109,7 +111,7 @@ class Publication:
     async def flush(self) -> None:
         """Publish what is pending, for the end of a drain. A publisher that was there a moment ago is asked until cancelled."""
         self._running = False
-        was_there = self._clock.monotonic() - self._there_at < LATELY.total_seconds()
+        was_there = self._clock.monotonic() - self._answered_at < LATELY.total_seconds()
         while not await self.round() and was_there:  # noqa: ASYNC110 - the far side tells nobody when it is back
             await asyncio.sleep(FLUSH_AGAIN)
 
@@ -117,15 +119,15 @@ class Publication:
         """One pass. False when the far side or the store could not be reached."""
         self._event.clear()
         try:
-            if self._marking is not None and self._marking.done():
-                await self._marked()
+            if self._marking is not None and (self._marking.done() or not self._running):
+                await self._end_marking()
             if not await self._connect():
                 return True
             if not self._taking:
                 await self._publish_pending()
             await self._republish_page()
             if not self._running:
-                await self._marked()
+                await self._end_marking()
         except PublisherUnavailable as exc:
             if self._connected or self._reason == "started":
                 self._observer.on_event(PublisherLost(error=str(exc)))
@@ -135,11 +137,11 @@ class Publication:
         except StoreUnavailable as exc:
             self._observer.on_event(StoreFailed(doing="publish", error=str(exc)))
             return False
-        self._there_at = self._clock.monotonic()
+        self._answered_at = self._clock.monotonic()
         return True
 
     async def _connect(self) -> bool:
-        """After a start, a reconnection, another server or a lost `meta`, all is shown again: what was there may be gone or old.
+        """Whether the keys are ours. After a start, a reconnection, another server or a lost `meta` all is shown again.
 
         False while the keys are another store's: nothing is published then (protocol R11).
         """
@@ -186,9 +188,9 @@ class Publication:
         self._republishing = False  # begins anew when the keys are ours; until then there is nothing to go on with
 
     async def _publish_pending(self) -> None:
-        self._together = 0
+        self._shown_together = 0
         while pending := await self._store.unpublished(limit=BATCH, but=self._being_marked):
-            self._together = len(pending)
+            self._shown_together = len(pending)
             results = await self._publish(pending, pending=True)
             if len(pending) < BATCH or Published.FAILED in results:
                 return
@@ -229,14 +231,17 @@ class Publication:
         for one in stale:
             self._observer.on_event(RevisionAhead(id=one.id, client=one.client, revision=one.revision))
         if pending:
-            await self._marked()
-            self._mark([one for one, result in zip(snapshots, results, strict=True) if result is not Published.FAILED])
+            await self._end_marking()
+            self._begin_marking(
+                [one for one, result in zip(snapshots, results, strict=True) if result is not Published.FAILED]
+            )
+        counts = Counter(results)
         self._observer.on_event(
             PublishedBatch(
-                written=sum(result is Published.WRITTEN for result in results),
-                same=sum(result is Published.SAME for result in results),
-                stale=sum(result is Published.STALE for result in results),
-                failed=sum(result is Published.FAILED for result in results),
+                written=counts[Published.WRITTEN],
+                same=counts[Published.SAME],
+                stale=counts[Published.STALE],
+                failed=counts[Published.FAILED],
                 lags=tuple(
                     (now - one.updated_at).total_seconds()
                     for one, result in zip(snapshots, results, strict=True)
@@ -248,8 +253,8 @@ class Publication:
             await self._overtake(stale)
         return results
 
-    def _mark(self, shown: Sequence[Snapshot]) -> None:
-        """Begin to tell the store; whatever has been changed meanwhile is shown afterwards, or its events would be told twice."""
+    def _begin_marking(self, shown: Sequence[Snapshot]) -> None:
+        """Begin to tell the store. What changes meanwhile is shown afterwards: shown before, its events would be told twice."""
 
         async def mark() -> None:
             try:
@@ -263,8 +268,8 @@ class Publication:
         self._being_marked, self._woken = frozenset(one.id for one in shown), False
         self._marking = asyncio.create_task(mark(), name="publication-mark")
 
-    async def _marked(self) -> None:
-        """What was shown last is marked. Raises `StoreUnavailable`: then it is shown once more."""
+    async def _end_marking(self) -> None:
+        """Wait until the store knows what was shown last. Raises `StoreUnavailable`: then that is shown once more."""
         if (marking := self._marking) is not None:
             try:
                 await marking
@@ -273,7 +278,7 @@ class Publication:
                     self._marking = None
 
     async def _overtake(self, stale: Sequence[Snapshot]) -> None:
-        """A restored store counts from where it stood: it goes on above what is published, or equal counters would say two things.
+        """Lift the counters of a restored store above what is published, or equal ones would say two things.
 
         Not where a newer token is published: the rollback guard holds that credential before it is refreshed.
         """

@@ -37,7 +37,7 @@ from refreshd.service.health import Health
 from refreshd.service.throttle import Throttle
 from refreshd.service.timekeeper import Moment, Timekeeper
 
-_FIRST_RETRY = 0.1
+_FIRST_RETRY = 0.1  # seconds
 _LONGEST_RETRY = LONGEST_COMMIT_WAIT.total_seconds()
 
 
@@ -50,7 +50,7 @@ class Registration:
 
 
 class Refresher:
-    """Presents refresh tokens.
+    """Presents refresh tokens, one attempt at a time for each task of the pool.
 
     `storing` counts answers on their way into the store, `unpersisted` those that it has refused so far (protocol R6).
     """
@@ -97,14 +97,16 @@ class Refresher:
         self._registrations[client.name] = replace(self._registrations[client.name], client=client)
 
     async def refresh(self, attempt: Attempt, claimed_at: Moment) -> None:
-        """Carry one attempt through. `claimed_at`: from before its claim was committed."""
+        """Carry one attempt through. `claimed_at`: taken before its claim was committed, so that its lease is never overrated."""
         before = attempt.credential
-        one = self._registrations[before.client]
-        sent_at, began, woke = self._clock.now(), self._clock.monotonic(), self._clock.boottime()
+        registration = self._registrations[before.client]
+        sent_at, began, began_boottime = self._clock.now(), self._clock.monotonic(), self._clock.boottime()
         outcome: Outcome | None = None
         try:
             outcome = await self._ask(
-                one.client, attempt, may_send=lambda: self._may_send(one.policy, claimed_at, began)
+                registration.client,
+                attempt,
+                may_send=lambda: self._may_send(registration.policy, claimed_at, began),
             )
         except NotSent:
             pass
@@ -114,30 +116,23 @@ class Refresher:
             await self._release(attempt)
             return
         self._reached(Step.ANSWERED)
-        took = timedelta(seconds=self._clock.boottime() - woke)
-        one = self._registrations[before.client]  # what it is known by now: sliding may have been proven meanwhile
+        took = timedelta(seconds=self._clock.boottime() - began_boottime)
+        current = self._registrations[before.client]  # sliding may have been proven since
         if by := self._timekeeper.moved_since(claimed_at):
             attempt = replace(attempt, credential=moved(before, by))
-        transition = await self._settle(attempt, _unrotated(outcome, attempt), one.policy, took=took)
+        transition = await self._settle(attempt, _unrotated(outcome, attempt), current.policy, took=took)
         self._reached(Step.SETTLED)
-        self.storing += 1
-        self._health.holds(1)
-        try:
-            verdict = await self._commit(attempt, transition)
-        finally:
-            self.storing -= 1
-            self._health.holds(-1)
+        verdict = await self._store_answer(attempt, transition)
         self._reached(Step.COMMITTED)
         self._observer.on_event(RequestFinished(client=before.client, outcome=label(outcome), duration=took))
-        await self._tell(attempt, transition, verdict, one)
+        await self._tell(attempt, transition, verdict, current)
 
     async def _ask(self, client: Client, attempt: Attempt, *, may_send: Callable[[], bool]) -> Outcome:
         if client.grant is GrantType.CLIENT_CREDENTIALS:
             return without_login(await self._endpoint.obtain(client, may_send=may_send))
         if attempt.refresh_token is None:
-            raise ValueError(
-                "an attempt of a client that needs a login has no refresh token"
-            )  # the claim holds such rows
+            # a fault of ours: the claim holds such rows
+            raise ValueError("an attempt of a client that needs a login has no refresh token")
         return await self._endpoint.refresh(client, attempt.refresh_token, attempt.credential.scope, may_send=may_send)
 
     async def _settle(
@@ -181,8 +176,18 @@ class Refresher:
             AttemptReleased(id=before.id, client=before.client, generation=before.generation, cause=cause)
         )
 
+    async def _store_answer(self, attempt: Attempt, transition: Transition) -> Committed | Conflict | None:
+        """Commit, and count the answer meanwhile: until it is stored this process must not end."""
+        self.storing += 1
+        self._health.holds(1)
+        try:
+            return await self._commit(attempt, transition)
+        finally:
+            self.storing -= 1
+            self._health.holds(-1)
+
     async def _commit(self, attempt: Attempt, transition: Transition) -> Committed | Conflict | None:
-        """Store the answer, for ever if need be. None: the process stops and nothing is lost that the store will not get later."""
+        """Try for as long as it takes. None: a drain began, and the answer holds no token or is kept beside the store."""
         try:
             return await self._store.commit(attempt, transition, now=self._clock.now())
         except StoreUnavailable as exc:
@@ -218,7 +223,7 @@ class Refresher:
         attempt: Attempt,
         transition: Transition,
         verdict: Committed | Conflict | None,
-        one: Registration,
+        registration: Registration,
     ) -> None:
         before = attempt.credential
         match verdict:
@@ -238,9 +243,9 @@ class Refresher:
                 self._tell_of_adoption(transition)
                 self._observer.on_event(transition.event)
                 await self._judge.committed(before, transition)
-                self._warn_of_short_life(transition, one)
+                self._warn_of_short_life(transition, registration)
                 if transition.proves_sliding and self._timekeeper.trusted:
-                    await self._prove_sliding(transition, one)
+                    await self._prove_sliding(transition, registration)
             case None:
                 pass
 
@@ -249,24 +254,24 @@ class Refresher:
             after = transition.after
             self._observer.on_event(RescuedTokenAdopted(id=after.id, client=after.client, generation=after.generation))
 
-    def _warn_of_short_life(self, transition: Transition, one: Registration) -> None:
+    def _warn_of_short_life(self, transition: Transition, registration: Registration) -> None:
         """Once a client: the provider's tokens live shorter than configured, so the margin had to shrink."""
         event = transition.event
         if not isinstance(event, CredentialRefreshed) or event.client in self._short_lived:
             return
-        shrunk = margin(one.policy, event.lifetime)
-        if shrunk < one.policy.refresh_before_expiry:
+        shrunk = margin(registration.policy, event.lifetime)
+        if shrunk < registration.policy.refresh_before_expiry:
             self._short_lived.add(event.client)
             self._observer.on_event(
                 MarginShrunk(client=event.client, lifetime=event.lifetime, refresh_before_expiry=shrunk)
             )
 
-    async def _prove_sliding(self, transition: Transition, one: Registration) -> None:
+    async def _prove_sliding(self, transition: Transition, registration: Registration) -> None:
         """One proof holds for every credential of the registration (protocol §1)."""
-        name, lifetime = one.client.name, one.policy.refresh_lifetime
+        name, lifetime = registration.client.name, registration.policy.refresh_lifetime
         if lifetime is None or self._registrations[name].policy.lifetime_from is LifetimeFrom.ROTATION:
             return
-        policy = replace(one.policy, lifetime_from=LifetimeFrom.ROTATION)
+        policy = replace(registration.policy, lifetime_from=LifetimeFrom.ROTATION)
         self._registrations[name] = replace(self._registrations[name], policy=policy)
         try:
             await self._store.prove_sliding(name, lifetime=lifetime, ladder=policy.ladder, now=self._clock.now())

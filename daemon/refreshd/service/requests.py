@@ -17,7 +17,7 @@ from refreshd.ports.requests import Entry, Requests, RequestsUnavailable
 from refreshd.ports.store import Store, StoreUnavailable
 
 IDLE = timedelta(seconds=1)
-AGAIN_AFTER = 1.0
+AGAIN_AFTER = 1.0  # seconds
 AT_MOST = 2000
 """Entries held at a time; what comes beyond that waits in Redis."""
 
@@ -43,7 +43,7 @@ class RequestDesk:
         self._on_taken = on_taken
         self._waiting: dict[RefreshRequest, dict[str, Entry]] = {}
         self._since: dict[RefreshRequest, float] = {}
-        self._there = True
+        self._reachable = True
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -58,18 +58,18 @@ class RequestDesk:
             while self._waiting and await self._judge():
                 pass
         except RequestsUnavailable as exc:
-            if self._there:
+            if self._reachable:
                 self._observer.on_event(RequestsLost(error=str(exc)))
-            self._there = False
+            self._reachable = False
             return False
         except StoreUnavailable as exc:
             self._observer.on_event(StoreFailed(doing="requests", error=str(exc)))
             return False
-        self._there = True
+        self._reachable = True
         return True
 
     async def _read(self) -> None:
-        """What is new. While somebody waits for a turn, for no longer than until the next one."""
+        """Take in new entries. Waits for them, but no longer than until the next turn, if somebody waits for one."""
         held = sum(map(len, self._waiting.values()))
         wait = min(IDLE, self._limits.in_all) if self._waiting else IDLE
         if held >= AT_MOST:
@@ -88,7 +88,7 @@ class RequestDesk:
             await self._requests.strike(malformed)
 
     async def _judge(self) -> bool:
-        """Whether one was taken, so that what is left is to be looked at anew."""
+        """Strike off what leads to nothing, and let one be due. Whether one was: then the others are to be judged anew."""
         now, seconds = self._clock.now(), self._clock.monotonic()
         standings = await self._store.standings({one.id for one in self._waiting})
         waited = {one: timedelta(seconds=seconds - self._since[one]) for one in self._waiting}
@@ -102,7 +102,7 @@ class RequestDesk:
         return decision.take is not None and await self._take(decision.take, now)
 
     async def _take(self, request: RefreshRequest, now: datetime) -> bool:
-        """One of its entries has caused the refresh, the others came too often."""
+        """Make the row due: one entry has caused that, others for its generation came too often. False: the row has changed."""
         if not await self._store.take_request(request, limits=self._limits, now=now):
             return False
         self._on_taken()

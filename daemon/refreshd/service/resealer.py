@@ -22,7 +22,7 @@ from refreshd.service.rounds import Rounds
 
 BATCH = 50
 PAUSE = 0.03  # between batches: at most some 1,500 rows a second, and most of the store's time is left to others
-YIELD = 0.02
+YIELD = 0.02  # seconds to wait while answers are being stored
 MOST_YIELDS = 25  # under endless load it goes on nevertheless, twice a second
 
 
@@ -43,10 +43,10 @@ class Resealer(Rounds):
         self._rows = rows
         self._busy = busy
         self._pause = pause
-        self._sealing_with = self._moved_to = ""
+        self._sealing_with = self._moved_to = ""  # key ids
         self._fault = ""
         self._unreadable = 0
-        self._late = False
+        self._rows_left = False
         self._waiting = Sealing(key_id="")
         self._known: frozenset[str] = frozenset()
         self._counted: Mapping[str, int] | None = None
@@ -57,16 +57,16 @@ class Resealer(Rounds):
         await self._release()
         self._tell_missing()
         changed = self._sealing_with != self._moved_to
-        if (changed or self._late) and not self._waiting.lacking:
-            self._late = False
+        if (changed or self._rows_left) and not self._waiting.lacking:
+            self._rows_left = False
             await self.move_all()
             self._moved_to = self._sealing_with
 
     def on_event(self, event: Event) -> None:
-        """The count of each minute tells whether a command that began before a change has sealed with the older key since."""
+        """The count of each minute shows rows under an older key: a command that began before the change may have sealed them."""
         if isinstance(event, FiguresTaken):
             self._counted = event.figures.rows_by_key
-            self._late = any(count for key, count in self._counted.items() if key != self._sealing_with)
+            self._rows_left = any(count for key, count in self._counted.items() if key != self._sealing_with)
 
     async def take_up(self) -> None:
         """Seal with the ring's first key, if it is a new one and every daemon on this store has it."""
@@ -89,7 +89,7 @@ class Resealer(Rounds):
         self._sealing_with = looked.first
 
     async def move_all(self) -> None:
-        """Until one pass finds nothing left to move. Raises `StoreUnavailable`; what was moved stays moved."""
+        """Pass over all rows until nothing is left to move. Raises `StoreUnavailable`; what was moved stays moved."""
         key_id = self._sealing_with
         moved = outrun = 0
         while True:
@@ -113,7 +113,7 @@ class Resealer(Rounds):
         self._known = known
 
     def _tell_missing(self) -> None:
-        """Once a count, which is once a minute."""
+        """Say which keys are missing, once for each count of the rows."""
         if self._counted is None:
             return
         counted, self._counted = self._counted, None
@@ -154,6 +154,8 @@ class Resealer(Rounds):
 
 
 class _Passed:
+    """Ciphertexts of one pass over all rows, counted as in `Batch`."""
+
     def __init__(self) -> None:
         self.moved = 0
         self.outrun = 0

@@ -7,9 +7,9 @@ others, so that one claim, which is a transaction of its own, serves several.
 import math
 
 STEADY = 8.0  # rows that one look should find
-SHORTEST = 0.05
-MEMORY = 2.0
-GATHER = 0.008
+SHORTEST = 0.05  # seconds between two looks
+MEMORY = 2.0  # seconds over which what falls due is averaged
+GATHER = 0.008  # seconds that a freed slot waits for others
 
 
 class Rhythm:

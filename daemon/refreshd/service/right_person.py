@@ -31,10 +31,10 @@ from refreshd.ports.userinfo import Userinfo
 
 T = TypeVar("T")
 
-_FIRST_RETRY = 0.1
+_FIRST_RETRY = 0.1  # seconds
 _LONGEST_RETRY = 5.0
-_ASKED = 2
-_ASK_AGAIN = 1.0
+_ASKED = 2  # times, at most
+_ASK_AGAIN = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class RightPerson:
         on_store_failure: Callable[[str], None],
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._by = identification
+        self._identification = identification
         self._logins = logins
         self._userinfo = userinfo
         self._clock = clock
@@ -80,7 +80,7 @@ class RightPerson:
 
     async def resume(self, aside: Aside, standing: Standing) -> LoginResult | None:
         """Finish a login that was interrupted before it was checked; None when that cannot be done any more."""
-        if aside.grant.client != self._by.client.name or self._expected(standing) is None:
+        if aside.grant.client != self._identification.client.name or self._expected(standing) is None:
             return None
         found = await self._account(aside.grant)
         if isinstance(found, Unknown):
@@ -92,7 +92,7 @@ class RightPerson:
 
     def _expected(self, standing: Standing) -> str | None:
         """The account that it must be; None when there is nothing to compare with."""
-        if self._by.userinfo_endpoint is None or standing.client not in self._by.comparable:
+        if self._identification.userinfo_endpoint is None or standing.client not in self._identification.comparable:
             return None
         return standing.account
 
@@ -109,7 +109,7 @@ class RightPerson:
         return self._logged_in(grant, standing, found)
 
     async def _judge(self, aside: Aside, standing: Standing, found: Account | Unknown) -> LoginResult:
-        """Nobody can be asked about an account while its provider is away: then the login stands, and so does what was known."""
+        """Refuse another account's login, else finish it. While nobody can say whose it is, it counts as the expected one's."""
         expected = self._expected(standing)
         if isinstance(found, Account) and expected is not None and found.id != expected:
             fate = await self._refuse(aside, found)
@@ -125,11 +125,13 @@ class RightPerson:
 
     async def _refuse(self, aside: Aside, found: Account) -> Fate | None:
         return await self._for_ever(
-            lambda: self._logins.refuse(aside, account=found.id, revocable=self._by.revocable, now=self._clock.now())
+            lambda: self._logins.refuse(
+                aside, account=found.id, revocable=self._identification.revocable, now=self._clock.now()
+            )
         )
 
     async def _account(self, grant: Grant) -> Account | Unknown:
-        if self._by.userinfo_endpoint is None:
+        if self._identification.userinfo_endpoint is None:
             return Unknown(reason="this provider has no userinfo_endpoint")
         if grant.access_token is None:
             return Unknown(reason="the answer held no usable access token to ask with")
@@ -137,7 +139,9 @@ class RightPerson:
         for asked in range(_ASKED):
             if asked:
                 await self._pause(_ASK_AGAIN)
-            found = await self._userinfo.account(self._by.client, self._by.userinfo_endpoint, grant.access_token)
+            found = await self._userinfo.account(
+                self._identification.client, self._identification.userinfo_endpoint, grant.access_token
+            )
             if isinstance(found, Account):
                 break
         return found
@@ -149,7 +153,7 @@ class RightPerson:
             replaced=standing.client is not None,
             account=found.id if isinstance(found, Account) else None,
             unknown=found.reason if isinstance(found, Unknown) else None,
-            missing=missing_scope(grant.scope, self._by.required_scope),
+            missing=missing_scope(grant.scope, self._identification.required_scope),
             paused=standing.paused,
         )
 

@@ -126,7 +126,7 @@ class Scanner:
 
     @property
     def _most(self) -> int:
-        """What starts together is answered together: half of the slots work while the other half waits for the provider."""
+        """To claim at once: half of the slots, as what starts together is answered together. The other half waits meanwhile."""
         return min(self._free, max(1, self._throttle.concurrency // 2))
 
     async def _claim(self, capacity: Mapping[ClientName, Capacity], most: int) -> Claims:

@@ -17,12 +17,18 @@ from refreshd.ports.observer import Observer
 from refreshd.ports.store import Capacity
 
 BURST = 0.1  # seconds' worth of requests that may leave at once
-SHORTEST_WAIT = 0.05
-RETRY_SHARE = 0.2
+SHORTEST_WAIT = 0.05  # seconds
+RETRY_SHARE = 0.2  # of a client's slots, while first attempts wait
 
 
 @dataclass(slots=True)
 class _State:
+    """One client. `tokens`: requests that its rate allows now, as of `filled_at` (monotonic seconds).
+
+    `repeating`: those in flight that are no first attempts. `started`: the number of its latest start, over all clients.
+    `withheld`: its address is not known; `cause`: why, if that was told.
+    """
+
     tokens: float
     filled_at: float
     in_flight: int = 0

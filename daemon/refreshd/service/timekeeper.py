@@ -17,13 +17,17 @@ from refreshd.ports.observer import Observer
 from refreshd.ports.store import Store, StoreUnavailable
 
 STEP = timedelta(seconds=5)
+"""The least difference that counts as a jump."""
 AHEAD = timedelta(days=1)
 UNSEEN = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """When rows were read: on the clock that measures leases, and how far the schedule had been moved by then."""
+    """An instant before rows were read.
+
+    `boottime`: seconds on the clock that measures leases. `moved`: by how much the schedule had been moved until then.
+    """
 
     boottime: float
     moved: timedelta
@@ -68,10 +72,11 @@ class Timekeeper:
         return self._clock.now()
 
     async def begin(self, last_seen: datetime | None) -> None:
-        """Compare with the store's last sign of life, before anything is due. Raises `StoreUnavailable`.
+        """Compare the clock with the store's last sign of life, before anything is claimed. Raises `StoreUnavailable`.
 
-        Behind it, the clock went back while nobody ran: by a little more than shows, as the time of the stop itself is not
-        known; early costs a request. More than a day ahead looks like a long stop, and is only told.
+        Earlier than that: the clock went back while no daemon ran. The schedule is moved back by `UNSEEN` more than shows, as
+        nobody knows how long the stop was; a refresh that comes too early costs one request. More than `AHEAD` later: most
+        likely a long stop, so it is only told.
         """
         now = self._clock.now()
         if last_seen is None or timedelta(0) <= now - last_seen <= AHEAD:

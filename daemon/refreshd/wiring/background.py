@@ -13,7 +13,6 @@ from refreshd.adapters.sql.store import SqlStore
 from refreshd.adapters.system_clock import draw
 from refreshd.domain.client import Limits
 from refreshd.domain.credential import ClientName
-from refreshd.ports.clock import Clock
 from refreshd.service.resealer import Resealer
 from refreshd.service.revoker import Revoker
 from refreshd.wiring.services import Services
@@ -22,7 +21,7 @@ from refreshd.wiring.store import OpenStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Background:
-    """Owned by the supervisor; ticked every second. `on_duty`: whether this daemon revokes, of several on one store."""
+    """Ticked every second. `on_duty`: whether this daemon revokes, of several on one store."""
 
     revoker: Revoker
     resealer: Resealer
@@ -42,19 +41,18 @@ def background(
     *,
     limits: Mapping[ClientName, Limits],
     observer: Observers,
-    clock: Clock,
     owner: str,
     on_duty: Callable[[], bool],
 ) -> Background:
-    """Made, and given to the supervisor."""
+    """Make them, and have the supervisor run them. `owner`: this daemon among those on one store."""
     made = Background(
         revoker=Revoker(
             lambda: services.refresher.clients,
             limits,
             revocations=SqlRevocations(store.threads, opened.codec),
-            endpoint=HttpRevocationEndpoint(connections, clock=clock),
+            endpoint=HttpRevocationEndpoint(connections, clock=opened.clock),
             observer=observer,
-            clock=clock,
+            clock=opened.clock,
             draw=draw,
         ),
         resealer=Resealer(

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from refreshd import __version__
@@ -14,7 +14,7 @@ from refreshd.adapters.oauth.connections import Connections
 from refreshd.adapters.oauth.discovery import HttpDiscovery
 from refreshd.adapters.oauth.token_endpoint import HttpTokenEndpoint
 from refreshd.adapters.observers import Observers
-from refreshd.adapters.prometheus_observer import PrometheusObserver
+from refreshd.adapters.prometheus.observer import PrometheusObserver
 from refreshd.adapters.redis.publisher import RedisPublisher
 from refreshd.adapters.redis.requests import RedisRequests
 from refreshd.adapters.sql.identity import StoreIdentity
@@ -28,6 +28,7 @@ from refreshd.domain.events import DaemonReady, DaemonStarted, DoubtsFound
 from refreshd.domain.policy import SIGN_OF_LIFE_EVERY, LifetimeFrom
 from refreshd.domain.requests import RequestLimits
 from refreshd.ports.clock import Clock
+from refreshd.service.health import Health
 from refreshd.service.refresher import Registration
 from refreshd.service.supervisor import Supervisor
 from refreshd.wiring.background import background
@@ -35,7 +36,7 @@ from refreshd.wiring.discovery import published_by, resolve_all
 from refreshd.wiring.redis import place_of
 from refreshd.wiring.registrations import limits_of
 from refreshd.wiring.replicas import join, replica, sharing
-from refreshd.wiring.services import Measures, Ports, assemble
+from refreshd.wiring.services import Measures, Ports, Services, assemble
 from refreshd.wiring.store import OpenStore
 
 HOUSEKEEPING_EVERY = timedelta(seconds=5)
@@ -51,19 +52,13 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
     clock = opened.clock
     resolved = resolve_all(settings, opened)
     registered = proven({name: one.registration for name, one in resolved.items()}, opened)
+    limits = {name: limits_of(settings.clients[name]) for name in registered}
     instance = uuid4().hex[:INSTANCE_LENGTH]
     reached = fail_points(environ)
     systemd = SystemdNotifier(environ)
     metrics = PrometheusObserver(tuple(registered), version=__version__, key_ids=opened.sealer.key_ids)
-    observer = Observers(
-        [
-            StructlogObserver(clock=clock, successes=settings.log.successes),
-            metrics,
-            systemd,
-        ]
-    )
-    scheduler = settings.scheduler
-    started_at = clock.now()
+    observer = Observers([StructlogObserver(clock=clock, successes=settings.log.successes), metrics, systemd])
+    ticker = ApschedulerTicker()
     async with AsyncExitStack() as stack:
         shared = stack.enter_context(sharing(settings, opened, observer, name=instance))
         store = await stack.enter_async_context(
@@ -76,31 +71,17 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
                 spooling=shared.spooling if shared else None,
             )
         )
-        publisher = await stack.enter_async_context(
-            RedisPublisher(
-                place_of(settings.redis),
-                prefix=settings.redis.key_prefix,
-                clock=clock,
-                identity={
-                    "store_id": opened.identity.store_id,
-                    "environment": settings.environment,
-                    "instance": instance,
-                    "started_at": str(int(started_at.timestamp())),
-                },
-            )
-        )
+        publisher = await stack.enter_async_context(_publisher(settings, opened, instance))
         requests = await stack.enter_async_context(
             RedisRequests(place_of(settings.redis), prefix=settings.redis.key_prefix, store_id=opened.identity.store_id)
         )
         connections = await stack.enter_async_context(
             Connections(
                 [one.client for one in registered.values()],
-                limit=scheduler.concurrency,
+                limit=settings.scheduler.concurrency,
                 user_agent=f"refreshd/{__version__}",
             )
         )
-        ticker = ApschedulerTicker()
-        limits = {name: limits_of(settings.clients[name]) for name in registered}
         services = assemble(
             Ports(
                 store=store,
@@ -115,20 +96,11 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
             ),
             registered,
             limits,
-            Measures(
-                scan_interval=scheduler.scan_interval,
-                drain_timeout=scheduler.drain_timeout,
-                concurrency=scheduler.concurrency,
-                store_id=opened.identity.store_id,
-                request_limits=RequestLimits(
-                    per_credential=settings.requests.min_interval,
-                    in_all=timedelta(seconds=1 / settings.requests.max_rate),
-                ),
-            ),
+            _measures(settings, opened),
             on_missed_tick=ticker.rearm,
             published=published_by(settings, resolved),
         )
-        one = replica(shared, opened, store, services, name=instance, observer=observer) if shared else None
+        ourselves = replica(shared, opened, store, services, name=instance, observer=observer) if shared else None
         beside = background(
             opened,
             store,
@@ -136,20 +108,10 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
             connections,
             limits=limits,
             observer=observer,
-            clock=clock,
             owner=instance,
-            on_duty=(lambda: one.on_duty) if one else (lambda: True),
+            on_duty=(lambda: ourselves.on_duty) if ourselves else (lambda: True),
         )
-        health = services.health
-        http = await stack.enter_async_context(
-            HttpServer(
-                host=settings.http.listen.host,
-                port=settings.http.listen.port,
-                live=lambda: health.live,
-                ready=lambda: health.ready,
-                metrics=metrics.exposition,
-            )
-        )
+        http = await stack.enter_async_context(_http(settings, services.health, metrics))
         observer.on_event(
             DaemonStarted(
                 version=__version__,
@@ -162,20 +124,14 @@ async def daemon(settings: Settings, opened: OpenStore, environ: Mapping[str, st
         await services.timekeeper.begin(opened.identity.last_commit_at)
         if stopped_long(opened.identity, clock, registered):
             services.throttle.start_slowly("long_stop")
-        if one is not None:  # open attempts may be another's, who lives; those of the dead end with their leases
-            await join(one, beside.resealer, observer)
-            ticker.every(SIGN_OF_LIFE_EVERY, one.tick)
-        elif doubts := await store.recover(
-            now=clock.now(), settle_delays={name: each.policy.settle_delay for name, each in registered.items()}
-        ):
-            observer.on_event(DoubtsFound(count=doubts))
-        ticker.every(scheduler.scan_interval, services.scanner.tick)
-        ticker.every(min(scheduler.scan_interval, LOOK_EVERY), services.publication.wake)
-        ticker.every(HOUSEKEEPING_EVERY, services.housekeeping.tick)
+        if ourselves is not None:  # open attempts may be another's, who lives; those of the dead end with their leases
+            await join(ourselves, beside.resealer, observer)
+            ticker.every(SIGN_OF_LIFE_EVERY, ourselves.tick)
+        else:
+            await _recover(store, registered, observer, now=clock.now())
+        _tick(ticker, services, scan_interval=settings.scheduler.scan_interval)
         ticker.every(BESIDE_EVERY, beside.tick)
-        if services.discoverer is not None:
-            ticker.every(HOUSEKEEPING_EVERY, services.discoverer.tick)
-        ticker.every(HEARTBEAT_EVERY, lambda: systemd.alive() if health.live else None)
+        ticker.every(HEARTBEAT_EVERY, lambda: systemd.alive() if services.health.live else None)
         await stack.enter_async_context(ticker)
         observer.on_event(DaemonReady(listen=http.address))
         yield services.supervisor
@@ -197,3 +153,57 @@ def stopped_long(identity: StoreIdentity, clock: Clock, registered: Mapping[Clie
     lifetimes = [one.policy.access_lifetime for one in registered.values()]
     last = identity.last_commit_at
     return last is not None and bool(lifetimes) and clock.now() - last > min(lifetimes)
+
+
+def _publisher(settings: Settings, opened: OpenStore, instance: str) -> RedisPublisher:
+    return RedisPublisher(
+        place_of(settings.redis),
+        prefix=settings.redis.key_prefix,
+        clock=opened.clock,
+        identity={
+            "store_id": opened.identity.store_id,
+            "environment": settings.environment,
+            "instance": instance,
+            "started_at": str(int(opened.clock.now().timestamp())),
+        },
+    )
+
+
+def _http(settings: Settings, health: Health, metrics: PrometheusObserver) -> HttpServer:
+    return HttpServer(
+        host=settings.http.listen.host,
+        port=settings.http.listen.port,
+        live=lambda: health.live,
+        ready=lambda: health.ready,
+        metrics=metrics.exposition,
+    )
+
+
+def _measures(settings: Settings, opened: OpenStore) -> Measures:
+    return Measures(
+        scan_interval=settings.scheduler.scan_interval,
+        drain_timeout=settings.scheduler.drain_timeout,
+        concurrency=settings.scheduler.concurrency,
+        store_id=opened.identity.store_id,
+        request_limits=RequestLimits(
+            per_credential=settings.requests.min_interval,
+            in_all=timedelta(seconds=1 / settings.requests.max_rate),
+        ),
+    )
+
+
+async def _recover(
+    store: SqlStore, registered: Mapping[ClientName, Registration], observer: Observers, *, now: datetime
+) -> None:
+    """The store has one owner, so whoever left attempts open is dead (protocol R7)."""
+    delays = {name: one.policy.settle_delay for name, one in registered.items()}
+    if doubts := await store.recover(now=now, settle_delays=delays):
+        observer.on_event(DoubtsFound(count=doubts))
+
+
+def _tick(ticker: ApschedulerTicker, services: Services, *, scan_interval: timedelta) -> None:
+    ticker.every(scan_interval, services.scanner.tick)
+    ticker.every(min(scan_interval, LOOK_EVERY), services.publication.wake)
+    ticker.every(HOUSEKEEPING_EVERY, services.housekeeping.tick)
+    if services.discoverer is not None:
+        ticker.every(HOUSEKEEPING_EVERY, services.discoverer.tick)

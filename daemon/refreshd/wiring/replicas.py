@@ -25,7 +25,7 @@ from refreshd.wiring.store import OpenStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sharing:
-    """The store's share of it."""
+    """What the store works with there: the database's clock, the pause after a failover, the answers kept on this machine."""
 
     clock: DatabaseClock
     failover: Failover
@@ -34,7 +34,7 @@ class Sharing:
 
 @contextmanager
 def sharing(settings: Settings, opened: OpenStore, observer: Observer, *, name: str) -> Iterator[Sharing | None]:
-    """None for a store that has one owner. Raises `Refusal` when the spool cannot be used."""
+    """None for a store that has one owner. Closes the spool at the end. Raises `Refusal` when the spool cannot be used."""
     if not isinstance(opened.clock, DatabaseClock):
         yield None
         return
@@ -59,7 +59,7 @@ def sharing(settings: Settings, opened: OpenStore, observer: Observer, *, name: 
 def replica(
     shared: Sharing, opened: OpenStore, store: SqlStore, services: Services, *, name: str, observer: Observer
 ) -> Replica:
-    """Made, and given to the supervisor."""
+    """Make this daemon one among others, and have the supervisor run its signs of life."""
     made = Replica(
         replicas=SqlReplicas(
             opened.engines,

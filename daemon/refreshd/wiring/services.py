@@ -94,17 +94,11 @@ def assemble(
     """`on_missed_tick` is called when the ticker has been silent for three intervals. `published`: clients by discovery."""
     store, observer, clock = ports.store, ports.observer, ports.clock
     health = Health(clock, scan_interval=measures.scan_interval)
-    leases = {name: one.policy.lease for name, one in registered.items()}
-    horizons = {name: horizon_of(one.policy) for name, one in registered.items()}
-    machines = [name for name, one in registered.items() if one.client.grant is GrantType.CLIENT_CREDENTIALS]
-    throttle = Throttle(
+    throttle = _throttle(
+        ports,
+        registered,
         limits,
         concurrency=measures.concurrency,
-        leases=leases,
-        horizons=horizons,
-        machines=machines,
-        clock=clock,
-        observer=observer,
         on_free=lambda: scanner.wake(),  # noqa: PLW0108 - the scanner is made later
     )
     publication = Publication(
@@ -116,20 +110,7 @@ def assemble(
         reached=ports.reached,
     )
     guard = RollbackGuard(store=store, publisher=ports.publisher, observer=observer, clock=clock)
-
-    def moved_back(by: timedelta) -> None:
-        guard.moved(by)
-        throttle.moved(by)
-        publication.show_again("clock_stepped")
-
-    timekeeper = Timekeeper(
-        store=store,
-        observer=observer,
-        clock=clock,
-        on_back=moved_back,
-        on_ahead=lambda _by: throttle.start_slowly("clock_stepped"),
-    )
-    judge = GrantJudge(store=store, observer=observer, clock=clock)
+    timekeeper = _timekeeper(ports, guard, throttle, publication)
     refresher = Refresher(
         registered,
         store=store,
@@ -138,7 +119,7 @@ def assemble(
         health=health,
         observer=observer,
         clock=clock,
-        judge=judge,
+        judge=GrantJudge(store=store, observer=observer, clock=clock),
         draw=ports.draw,
         on_commit=publication.wake,
         timekeeper=timekeeper,
@@ -163,26 +144,8 @@ def assemble(
         blocked=lambda: refresher.unpersisted > 0,
         on_missed_tick=on_missed_tick,
     )
-    housekeeping = Housekeeping(
-        store=store,
-        observer=observer,
-        clock=clock,
-        ladders={name: one.policy.ladder for name, one in registered.items()},
-        loads={name: (load_of(one.policy), limits[name].max_rate) for name, one in registered.items()},
-        on_change=publication.wake,
-    )
-    discoverer = None
-    if ports.discovery is not None and published:
-        discoverer = Discoverer(
-            published,
-            discovery=ports.discovery,
-            store=store,
-            refresher=refresher,
-            throttle=throttle,
-            observer=observer,
-            clock=clock,
-            draw=ports.draw,
-        )
+    housekeeping = _housekeeping(ports, registered, limits, on_change=publication.wake)
+    discoverer = _discoverer(ports, published, refresher, throttle)
     requests = RequestDesk(
         requests=ports.requests,
         store=store,
@@ -217,4 +180,74 @@ def assemble(
         timekeeper=timekeeper,
         supervisor=supervisor,
         discoverer=discoverer,
+    )
+
+
+def _throttle(
+    ports: Ports,
+    registered: Mapping[ClientName, Registration],
+    limits: Mapping[ClientName, Limits],
+    *,
+    concurrency: int,
+    on_free: Callable[[], None],
+) -> Throttle:
+    return Throttle(
+        limits,
+        concurrency=concurrency,
+        leases={name: one.policy.lease for name, one in registered.items()},
+        horizons={name: horizon_of(one.policy) for name, one in registered.items()},
+        machines=[name for name, one in registered.items() if one.client.grant is GrantType.CLIENT_CREDENTIALS],
+        clock=ports.clock,
+        observer=ports.observer,
+        on_free=on_free,
+    )
+
+
+def _timekeeper(ports: Ports, guard: RollbackGuard, throttle: Throttle, publication: Publication) -> Timekeeper:
+    def moved_back(by: timedelta) -> None:
+        guard.moved(by)
+        throttle.moved(by)
+        publication.show_again("clock_stepped")
+
+    return Timekeeper(
+        store=ports.store,
+        observer=ports.observer,
+        clock=ports.clock,
+        on_back=moved_back,
+        on_ahead=lambda _by: throttle.start_slowly("clock_stepped"),
+    )
+
+
+def _housekeeping(
+    ports: Ports,
+    registered: Mapping[ClientName, Registration],
+    limits: Mapping[ClientName, Limits],
+    *,
+    on_change: Callable[[], None],
+) -> Housekeeping:
+    return Housekeeping(
+        store=ports.store,
+        observer=ports.observer,
+        clock=ports.clock,
+        ladders={name: one.policy.ladder for name, one in registered.items()},
+        loads={name: (load_of(one.policy), limits[name].max_rate) for name, one in registered.items()},
+        on_change=on_change,
+    )
+
+
+def _discoverer(
+    ports: Ports, published: Mapping[ClientName, Published], refresher: Refresher, throttle: Throttle
+) -> Discoverer | None:
+    """None where no provider is asked: there would be nothing to own or to tick."""
+    if ports.discovery is None or not published:
+        return None
+    return Discoverer(
+        published,
+        discovery=ports.discovery,
+        store=ports.store,
+        refresher=refresher,
+        throttle=throttle,
+        observer=ports.observer,
+        clock=ports.clock,
+        draw=ports.draw,
     )

@@ -17,6 +17,7 @@ from typing import Any, Self
 COMMAND = Path(sys.executable).parent / "refreshd"
 _ROOT = Path(__file__).parents[3]
 _END_SECONDS = 10.0
+_TAIL = 800
 
 
 class ForkServer:
@@ -142,6 +143,11 @@ class Process:
     @property
     def text(self) -> bytes:
         return self.log.read_bytes() if self.log.exists() else b""
+
+    @property
+    def tail(self) -> str:
+        """The end of the log, for a message about this process."""
+        return self.text[-_TAIL:].decode(errors="replace")
 
     def events(self, *names: str) -> list[dict[str, Any]]:
         """Whole log lines with one of these events, oldest first."""

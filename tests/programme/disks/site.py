@@ -85,7 +85,7 @@ class Site:
                     self._watch(process, case, url)
                 self._mended(process, case, url)
             else:
-                self._violate(f"case {case.index}: not ready: {_tail(process)}")
+                self._violate(f"case {case.index}: not ready: {process.tail}")
         finally:
             process.end()
         self._look_back(process, case)
@@ -131,7 +131,7 @@ class Site:
             self._findings.slowest = max(self._findings.slowest, time.monotonic() - began)
             process.send(signal.SIGTERM)
         if not process.ended(STOP_SECONDS) or process.code != 0:
-            self._violate(f"case {case.index} (disk {case.trouble}): ended with {process.code}: {_tail(process)}")
+            self._violate(f"case {case.index} (disk {case.trouble}): ended with {process.code}: {process.tail}")
 
     def _all_shown(self, case: Case) -> bool:
         given = self._installation.given()
@@ -161,7 +161,3 @@ class Site:
 
     def _violate(self, *texts: str) -> None:
         self._findings.violations += [f"{self._directory.name}: {text}" for text in texts]
-
-
-def _tail(process: Process) -> str:
-    return process.text.decode(errors="replace")[-600:]

@@ -17,7 +17,7 @@ from refreshd.demo.provider import ProviderThread
 from tests.components.redis_server import RedisServer
 from tests.programme.daemons.asking import status, url_of
 from tests.programme.daemons.installation import MARK, Installation, MarkedLedger, names, redis_client, shown
-from tests.programme.daemons.processes import ForkServer, Process
+from tests.programme.daemons.processes import ForkServer
 from tests.programme.daemons.store_view import attempts
 from tests.programme.lines.judge import Spell, doubts_out_of_nothing, unexplained_reuses, while_down
 from tests.programme.lines.line import BreakableLine
@@ -76,7 +76,7 @@ class Site:
             stack.callback(self._process.end)
             self._stack = stack.pop_all()
         if not self._process.wait_for("daemon.ready", START_SECONDS):
-            raise RuntimeError(f"not ready: {_tail(self._process)}")
+            raise RuntimeError(f"not ready: {self._process.tail}")
         self._url = url_of(self._process)
         return self
 
@@ -191,14 +191,10 @@ class Site:
     def _stop(self) -> None:
         self._process.send(signal.SIGTERM)
         if not self._process.ended(_STOP_SECONDS) or self._process.code != 0:
-            self._violate(f"stopped with {self._process.code}: {_tail(self._process)}")
+            self._violate(f"stopped with {self._process.code}: {self._process.tail}")
 
     def _count(self, name: str, number: int = 1) -> None:
         self._findings.counts[name] += number
 
     def _violate(self, *texts: str) -> None:
         self._findings.violations += [f"{self._directory.name} ({self.grace}): {text}" for text in texts]
-
-
-def _tail(process: Process) -> str:
-    return process.text.decode(errors="replace")[-600:]

@@ -1,4 +1,4 @@
-"""Replicas on one PostgreSQL whose clocks differ, each killed or frozen again and again, and what the ledger says of that."""
+"""Replicas on one PostgreSQL whose clocks differ, each killed or frozen again and again."""
 
 import random
 import signal
@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.components.postgres_server import PostgresServer
 from tests.programme.daemons.installation import Installation
 from tests.programme.daemons.processes import Process
-from tests.programme.sharing.judge import Attempt, Disturbance
+from tests.programme.sharing.judge import Disturbance
 
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 APART = 300
@@ -59,7 +58,7 @@ class Disturbed:
         """The whole life, for a thread of its own; then it runs on undisturbed until `end`."""
         while not self._over():
             if not self._process.wait_for("daemon.ready", _READY_SECONDS):
-                self._seen.faults.append(f"not ready: {self._process.text[-800:].decode(errors='replace')}")
+                self._seen.faults.append(f"not ready: {self._process.tail}")
                 return
             self._pass(self._chance.uniform(*LIFE))
             if self._over():
@@ -73,7 +72,7 @@ class Disturbed:
         """An orderly stop, which must succeed."""
         self._process.send(signal.SIGTERM)
         if not self._process.ended(_READY_SECONDS) or self._process.code:
-            self._seen.faults.append(f"no clean stop: {self._process.text[-800:].decode(errors='replace')}")
+            self._seen.faults.append(f"no clean stop: {self._process.tail}")
         self._process.end()
         self._count_late()
 
@@ -122,26 +121,6 @@ def side_by_side(replicas: Sequence[Disturbed]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-
-
-def attempts(server: PostgresServer, url: str) -> list[Attempt]:
-    """The whole attempt log."""
-    rows = server.ask(
-        "SELECT credential_id, owner, generation, started_at / 1e6, ended_at / 1e6, outcome, code FROM attempt_log",
-        database=url.rpartition("/")[2],
-    )
-    return [
-        Attempt(
-            credential=str(name),
-            owner=str(owner),
-            generation=int(str(generation)),
-            started_at=float(str(started)),
-            ended_at=float(str(ended)),
-            outcome=str(outcome),
-            code=str(code),
-        )
-        for name, owner, generation, started, ended, outcome, code in rows
-    ]
 
 
 def faketime_missing() -> bool:

@@ -109,9 +109,9 @@ class Site:
         self._count("stops during the start", int(case.when is When.STARTING))
         self._count("signals repeated", len(case.again))
         if not ended:
-            self._violate(f"case {case.index}: still there {took:.1f} s after SIGTERM: {_tail(process)}")
+            self._violate(f"case {case.index}: still there {took:.1f} s after SIGTERM: {process.tail}")
         elif process.code != 0 and not self._too_early(process):
-            self._violate(f"case {case.index}: exit code {process.code}: {_tail(process)}")
+            self._violate(f"case {case.index}: exit code {process.code}: {process.tail}")
 
     def _too_early(self, process: Process) -> bool:
         """Python itself was still starting, so the signal did what it does to any program; nothing was under way."""
@@ -159,7 +159,3 @@ class Site:
 
     def _violate(self, *texts: str) -> None:
         self._findings.violations += [f"{self._directory.name}: {text}" for text in texts]
-
-
-def _tail(process: Process) -> str:
-    return process.text.decode(errors="replace")[-600:]

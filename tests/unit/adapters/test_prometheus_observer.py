@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from refreshd.adapters.prometheus_observer import CAUSES, PrometheusObserver
+from refreshd.adapters.prometheus.metrics import CAUSES
+from refreshd.adapters.prometheus.observer import PrometheusObserver
 from refreshd.domain.credential import ClientName, CredentialId, Reason
 from refreshd.domain.events import (
     ClientResumed,

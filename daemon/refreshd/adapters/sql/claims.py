@@ -1,15 +1,16 @@
 """Claiming due work in the order of protocol §4: each claim is a committed intent before anything is sent (R1)."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
 from sqlalchemy import Connection, RowMapping
 
-from refreshd.adapters.sql import history, holding, statements
+from refreshd.adapters.sql import claim_statements, history, holds
+from refreshd.adapters.sql.claim_statements import Work
 from refreshd.adapters.sql.rows import RowCodec, credential_of
-from refreshd.adapters.sql.statements import Work
-from refreshd.domain.credential import AttemptId, ClientName, CredentialId, Lane
+from refreshd.domain.credential import AttemptId, ClientName, CredentialId, Lane, lane_of
 from refreshd.domain.events import CredentialHeld
 from refreshd.domain.steps import Reached, Step
 from refreshd.ports.sealer import Undecryptable
@@ -35,20 +36,20 @@ class Claimer:
         capacity: Mapping[ClientName, Capacity],
         due: Mapping[ClientName, Collection[Lane]],
         total: int,
-        spared: Collection[CredentialId],
+        holding: Collection[CredentialId],
     ) -> Claims:
-        """Take at most `total` rows from the lanes that are `due`; not those in `spared`, which this process still works on."""
-        holding_ids = _padded(spared)
-        values = {"clients": list(due), "now": now, "holding": holding_ids}
+        """Take at most `total` rows from the lanes that are `due`; not those in `holding`, which this process still works on."""
+        held_back = _padded(holding)
+        values = {"clients": list(due), "now": now, "holding": held_back}
         if any(Lane.IN_DOUBT in lanes for lanes in due.values()):
-            history.close_open(connection, statements.LAPSED, values, code="lease_ran_out")
+            history.close_open(connection, claim_statements.LAPSED, values, code="lease_ran_out")
             due = {client: {*lanes, Lane.RETRYING} for client, lanes in due.items()}  # where those without a login go
         rows: list[RowMapping] = []
         more: set[ClientName] = set()
         for client, lanes in ((name, due[name]) for name in capacity if name in due):
             room = capacity[client]
             wanted = min(room.count, total - len(rows))
-            taken = self._take(connection, client, room, wanted, lanes=lanes, now=now, spared=holding_ids)
+            taken = self._take(connection, client, room, wanted, lanes=lanes, now=now, held_back=held_back)
             rows.extend(taken)
             if len(taken) >= wanted:  # also when others had taken all the room
                 more.add(client)
@@ -66,20 +67,20 @@ class Claimer:
         *,
         lanes: Collection[Lane],
         now: datetime,
-        spared: Sequence[str],
+        held_back: Sequence[str],
     ) -> Sequence[RowMapping]:
-        values = {"b_client": client, "now": now, "until": now + room.lease, "owner": self._owner, "holding": spared}
+        values = {"b_client": client, "now": now, "until": now + room.lease, "owner": self._owner, "holding": held_back}
         values["keys"] = self._codec.key_ids
         rows: list[RowMapping] = []
         for work, most in _order_of_work(room):
             if len(rows) >= wanted:
                 break
-            if work is not Work.PROBE and statements.LANE_OF[work] not in lanes:
+            if work is not Work.PROBE and claim_statements.LANE_OF[work] not in lanes:
                 continue
             values |= {"count": min(wanted - len(rows), most), "batch": f"{uuid4().hex}/"}
             if work is Work.LIVING:
                 values |= {"horizon": now - room.horizon, "alive": now + STILL_IN_TIME}
-            rows.extend(connection.execute(statements.CLAIM[work], values).mappings())
+            rows.extend(connection.execute(claim_statements.CLAIM[work], values).mappings())
         return rows
 
     def _attempts(
@@ -100,7 +101,7 @@ class Claimer:
                 token = self._codec.refresh_token(row)
             except Undecryptable:
                 if before.client not in machines:
-                    held.append(holding.undecryptable(connection, row, now))
+                    held.append(holds.undecryptable(connection, row, now))
                     continue
             attempts.append(
                 Attempt(
@@ -113,6 +114,13 @@ class Claimer:
                 )
             )
         return Claims(attempts=attempts, held=held, more=more)
+
+
+def give_back(connection: Connection, attempt: Attempt) -> None:
+    """Close an attempt of which nothing was sent: the row is as due as it was before."""
+    free = replace(attempt.credential, next_attempt_at=attempt.started_at)
+    values = {"b_id": free.id, "b_attempt_id": attempt.id, "set_lane": int(lane_of(free))}
+    connection.execute(claim_statements.RELEASE, values)
 
 
 def _padded(ids: Collection[CredentialId]) -> list[str]:

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import BigInteger, Connection, and_, bindparam, case, literal, or_, select, update
 
 from refreshd.adapters.sql.rows import encode_events
-from refreshd.adapters.sql.schema import DEADLINED, Instant, credential, to_micros
+from refreshd.adapters.sql.schema import DEADLINED, Instant, client_fact, credential, to_micros
+from refreshd.adapters.sql.statements import insert_once
 from refreshd.domain.credential import ClientName, CredentialId
 from refreshd.domain.events import ReloginSoon, StreamEvent
 from refreshd.domain.policy import steps_reached
@@ -64,7 +65,12 @@ def step_up(connection: Connection, near: Sequence[ReloginSoon], now: datetime) 
     return changed
 
 
-def count_from_rotation(
+def proven_sliding(connection: Connection) -> frozenset[ClientName]:
+    """The clients whose refresh tokens were proven to count from the last rotation."""
+    return frozenset(map(ClientName, connection.scalars(select(client_fact.c.client)).all()))
+
+
+def prove_sliding(
     connection: Connection,
     client: ClientName,
     *,
@@ -72,11 +78,11 @@ def count_from_rotation(
     ladder: Sequence[timedelta],
     now: datetime,
 ) -> None:
-    """This client's refresh tokens slide: date all its deadlines from the last rotation and take early warnings back."""
+    """Record that this client's refresh tokens slide; date its deadlines from the last rotation and take early warnings back."""
+    connection.execute(insert_once(client_fact), {"client": client, "sliding_proven_at": now})
     slid = c.rotated_at + literal(to_micros(lifetime), BigInteger)
-    deadline = case(
-        (slid > c.relogin_by, slid), else_=c.relogin_by
-    )  # a token that was never rotated keeps its deadline
+    # a token that was never rotated keeps its deadline
+    deadline = case((slid > c.relogin_by, slid), else_=c.relogin_by)
     first = now + max(ladder, default=timedelta(0))
     warned = case((deadline > literal(first, Instant), 0), else_=c.relogin_step)
     connection.execute(

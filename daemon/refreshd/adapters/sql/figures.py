@@ -1,6 +1,6 @@
 """Counts over all rows, for metrics. One pass; 155 ms per 100,000 rows, so on a read connection once a minute."""
 
-from collections import defaultdict
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Integer, bindparam, case, func, select
@@ -27,38 +27,32 @@ _PENDING = select(func.count()).select_from(credential).where(PENDING)
 
 
 def count(connection: Connection, now: datetime) -> Figures:
-    """Raises whatever the connection raises."""
-    at = {"at": now}
-    rows = connection.execute(_BY_STATUS, at).all()
-    by_status: dict[ClientName, dict[str, int]] = defaultdict(dict)
-    sums: dict[ClientName, list[int]] = defaultdict(lambda: [0, 0, 0])
-    nexts: dict[ClientName, datetime] = {}
-    for row in rows:
-        if row.status == Status.REMOVED:
-            continue
-        client = ClientName(row.client)
-        by_status[client][row.status] = row.number
-        if row.status == Status.ACTIVE:
-            sums[client][0] += row.soon
-            sums[client][1] += row.expired
-        sums[client][2] += row.doubts
-        if row.next is not None and row.status == Status.ACTIVE:
-            nexts[client] = min(row.next, nexts.get(client, row.next))
-    first_due, due = connection.execute(_DUE, at).one()
+    """Raises what SQLAlchemy raises."""
+    first_due, due = connection.execute(_DUE, {"at": now}).one()
     return Figures(
-        clients={
-            client: ClientFigures(
-                by_status=statuses,
-                relogin_soon=sums[client][0],
-                access_tokens_expired=sums[client][1],
-                in_doubt=sums[client][2],
-                next_relogin_at=nexts.get(client),
-            )
-            for client, statuses in by_status.items()
-        },
+        clients=_by_client(connection, now),
         due=due,
         overdue=now - first_due if first_due else timedelta(0),
         publish_pending=connection.scalar(_PENDING) or 0,
         rows_by_key=rows_by_key(connection),
         last_commit_at=connection.scalar(select(store.c.last_commit_at)),
     )
+
+
+def _by_client(connection: Connection, now: datetime) -> dict[ClientName, ClientFigures]:
+    """Removed rows count nowhere; what is near its end or expired, only where it is active."""
+    rows = connection.execute(_BY_STATUS, {"at": now}).all()
+    found: dict[ClientName, ClientFigures] = {}
+    for row in rows:
+        if row.status == Status.REMOVED:
+            continue
+        before = found.get(ClientName(row.client), ClientFigures())
+        figures = replace(
+            before, by_status={**before.by_status, row.status: row.number}, in_doubt=before.in_doubt + row.doubts
+        )
+        if row.status == Status.ACTIVE:
+            figures = replace(
+                figures, relogin_soon=row.soon, access_tokens_expired=row.expired, next_relogin_at=row.next
+            )
+        found[ClientName(row.client)] = figures
+    return found

@@ -8,23 +8,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
-from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
 from refreshd.adapters.sql import new_logins
+from refreshd.adapters.sql.deadlines import proven_sliding
 from refreshd.adapters.sql.engine import StoreRefused
 from refreshd.adapters.sql.identity import StoreIdentity, is_known
 from refreshd.adapters.sql.known import Known, Stored, look_up
 from refreshd.adapters.sql.repetitions import Seen
-from refreshd.adapters.sql.rows import RowCodec, encode_events
-from refreshd.adapters.sql.schema import client_fact
-from refreshd.domain.credential import ClientName, CredentialId, FamilyId, Health, Lane, is_ending
-from refreshd.domain.events import StreamEvent
+from refreshd.adapters.sql.rows import RowCodec
+from refreshd.domain.credential import ClientName, CredentialId, FamilyId
 from refreshd.domain.grant import Grant
 from refreshd.domain.login import TokenOwned
-from refreshd.domain.policy import LifetimeFrom, RefreshPolicy, refresh_at, relogin_by
+from refreshd.domain.policy import LifetimeFrom, RefreshPolicy
 
 CHUNK = 250
 BREATH = 0.002  # between transactions, so that who waits for the store gets it
@@ -98,7 +96,7 @@ class Importer:
                 for grant, digest in zip(chunk, digests, strict=True):
                     position += 1
                     seen.add(*_keys(grant, digest))
-                    if refusal := self._refusal(grant, digest, known, replace=replace):
+                    if refusal := known.refusal(grant, digest, replace=replace):
                         result.refuse(position, refusal)
                     else:
                         self._count(result, grant, digest, known)
@@ -160,7 +158,7 @@ class Importer:
         digest = self._digest(grant)
         known = self._known(connection, [grant], [digest], lock=True)
         existing = known.counters.get(grant.id)
-        row = self._row(grant, existing, frozenset(connection.scalars(select(client_fact.c.client)).all()), now)
+        row = self._row(grant, existing, proven=proven_sliding(connection), now=now)
         row["family"] = family or row["family"]
         new = digest is not None and digest not in known.owners
         prints = [{"digest": digest, "credential_id": grant.id, "seen_at": now}] if new else []
@@ -178,83 +176,33 @@ class Importer:
     ) -> "_Rows":
         with self._engine.connect() as connection:
             known = self._known(connection, chunk, digests)
-            proven = frozenset(connection.scalars(select(client_fact.c.client)).all())
+            proven = proven_sliding(connection)
         added: list[dict[str, Any]] = []
         replaced: list[dict[str, Any]] = []
         prints: list[dict[str, Any]] = []
         for grant, digest in zip(chunk, digests, strict=True):
-            if self._refusal(grant, digest, known, replace=replace) or _is_stored(grant, digest, known):
+            if known.refusal(grant, digest, replace=replace) or known.holds(grant, digest):
                 continue
-            row = self._row(grant, known.counters.get(grant.id), proven, now)
+            row = self._row(grant, known.counters.get(grant.id), proven=proven, now=now)
             if digest is not None:
                 prints.append({"digest": digest, "credential_id": grant.id, "seen_at": now})
             (replaced if grant.id in known.counters else added).append(row)
         return _Rows(known=known, added=added, replaced=replaced, prints=prints)
 
-    def _row(self, grant: Grant, existing: Stored | None, proven: frozenset[str], now: datetime) -> dict[str, Any]:
-        policy = self._policy(grant, proven)
-        login_at = grant.login_at or grant.issued_at or now
-        rotated_at = grant.issued_at or login_at
-        dated = grant.access_token is not None and grant.expires_at is not None and grant.expires_at > now
-        issued_at = grant.issued_at or (grant.expires_at - policy.access_lifetime if grant.expires_at else None)
-        turn = None
-        if dated and issued_at and grant.expires_at:
-            issued_at = min(issued_at, now)
-            turn = refresh_at(policy, issued_at=issued_at, expires_at=grant.expires_at, draw=self._draw())
-        deadline = relogin_by(policy, login_at=login_at, rotated_at=rotated_at)
-        events = (StreamEvent.RECOVERED,) if existing and existing.health == Health.RELOGIN_REQUIRED else ()
-        return {
-            "id": grant.id,
-            "client": grant.client,
-            "family": uuid4().hex,
-            "refresh_token": self._codec.seal(grant.refresh_token, "refresh_token", grant.id)
-            if grant.refresh_token
-            else None,
-            "access_token": self._codec.seal(grant.access_token, "access_token", grant.id)
-            if dated and grant.access_token
-            else None,
-            "key_id": self._codec.key_id if grant.refresh_token or dated else None,
-            "token_type": grant.token_type,
-            "scope": grant.scope if grant.scope is not None else self._registered[grant.client].scope,
-            "issued_at": issued_at if dated else None,
-            "expires_at": grant.expires_at if dated else None,
-            "generation": existing.generation + 1 if existing else 1,
-            "next_attempt_at": turn or now,
-            "lane": int(_lane(deadline, turn, now)),
-            "refresh_at": turn or now,
-            "login_at": login_at,
-            "rotated_at": rotated_at,
-            "relogin_by": deadline,
-            "revision": existing.revision + 1 if existing else 1,
-            "unpublished_events": encode_events((*events, StreamEvent.REFRESHED) if dated else events),
-            "created_at": now,
-            "updated_at": now,
-            "account": grant.account,
-        }
-
-    def _policy(self, grant: Grant, proven: frozenset[str]) -> RefreshPolicy:
-        policy = self._registered[grant.client].policy
-        return dataclasses.replace(policy, lifetime_from=LifetimeFrom.ROTATION) if grant.client in proven else policy
+    def _row(self, grant: Grant, existing: Stored | None, *, proven: Collection[str], now: datetime) -> dict[str, Any]:
+        one = self._registered[grant.client]
+        policy = one.policy
+        if grant.client in proven:
+            policy = dataclasses.replace(policy, lifetime_from=LifetimeFrom.ROTATION)
+        return new_logins.row_of(
+            grant, existing, codec=self._codec, policy=policy, scope=one.scope, now=now, draw=self._draw
+        )
 
     def _digests(self, chunk: Sequence[Grant]) -> list[bytes | None]:
         return [self._digest(grant) for grant in chunk]
 
     def _digest(self, grant: Grant) -> bytes | None:
         return self._identity.fingerprint(grant.refresh_token) if grant.refresh_token else None
-
-    def _refusal(self, grant: Grant, digest: bytes | None, known: Known, *, replace: bool) -> str | None:
-        if _is_stored(grant, digest, known):
-            return None
-        owner = known.owners.get(digest) if digest else None
-        if owner is not None and owner != grant.id:
-            return (
-                f"{grant.id}: this refresh token already belongs to {owner}; a refresh token has one owner. "
-                "Log in again for a second credential"
-            )
-        existing = known.counters.get(grant.id)
-        if existing is not None and not existing.removed and not replace:
-            return f"{grant.id} exists; if a person logged in again, add --replace"
-        return None
 
     @staticmethod
     def _known(
@@ -265,27 +213,12 @@ class Importer:
 
     @staticmethod
     def _count(result: Imported, grant: Grant, digest: bytes | None, known: Known) -> None:
-        if _is_stored(grant, digest, known):
+        if known.holds(grant, digest):
             result.unchanged += 1
         elif grant.id in known.counters:
             result.replaced += 1
         else:
             result.added += 1
-
-
-def _lane(deadline: datetime | None, turn: datetime | None, now: datetime) -> Lane:
-    if is_ending(deadline, turn or now):
-        return Lane.ENDING
-    return Lane.UNDATED if turn is None else Lane.ORDINARY
-
-
-def _is_stored(grant: Grant, digest: bytes | None, known: Known) -> bool:
-    """Whether nothing would change: this refresh token is this row's, or the row has no login, needs none and is well."""
-    if digest is not None:
-        return known.owners.get(digest) == grant.id
-    there = known.counters.get(grant.id)
-    healthy = there is not None and not there.removed and there.health == Health.ACTIVE
-    return there is not None and healthy and there.no_login and there.client == grant.client
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

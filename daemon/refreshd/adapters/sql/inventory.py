@@ -23,10 +23,11 @@ from sqlalchemy import (
     update,
 )
 
-from refreshd.adapters.sql import history, holding, rescue, revocations, statements, storms
+from refreshd.adapters.sql import history, holds, rescue, revocations, statements, storms
+from refreshd.adapters.sql.deadlines import proven_sliding
 from refreshd.adapters.sql.history import Entry
 from refreshd.adapters.sql.rows import RowCodec, encode_events, status_of
-from refreshd.adapters.sql.schema import Instant, attempt_log, client_fact, credential, fingerprint, store
+from refreshd.adapters.sql.schema import Instant, attempt_log, credential, fingerprint, store
 from refreshd.domain.client import GrantType
 from refreshd.domain.credential import AccessToken, ClientName, Health, Status
 from refreshd.domain.events import StreamEvent
@@ -100,14 +101,14 @@ class Inventory:
             conditions += [c.paused == int(paused)] if paused else [c.paused == 0, c.health == status]
         query = select(credential).where(*conditions).order_by(c.id).limit(limit)
         with self._read.begin() as connection:
-            proven = frozenset(connection.scalars(select(client_fact.c.client)).all())
+            proven = proven_sliding(connection)
             return [_view(row, proven) for row in connection.execute(query).mappings()]
 
     def view(self, credential_id: str) -> View | None:
         query = select(credential).where(Selection(id=credential_id).where)
         with self._read.begin() as connection:
             row = connection.execute(query).mappings().first()
-            proven = frozenset(connection.scalars(select(client_fact.c.client)).all())
+            proven = proven_sliding(connection)
         return _view(row, proven) if row else None
 
     def access_token(self, credential_id: str) -> AccessToken | None:
@@ -141,7 +142,7 @@ class Inventory:
     def adopt(self, selection: Selection | None, *, now: datetime) -> int:
         """End a hold: the row is due at once with the refresh token it has. None: every credential that is held."""
         where = c.removed_at.is_(None) if selection is None else selection.where
-        statement = holding.freed(now).where(where, c.health == Health.HELD.value)
+        statement = holds.freed(now).where(where, c.health == Health.HELD.value)
         with self._write.begin() as connection:
             _lock(connection, where, c.health == Health.HELD.value)
             return connection.execute(statement).rowcount
@@ -200,10 +201,10 @@ class Inventory:
         with self._read.begin() as connection:
             return {name: number for name, number in connection.execute(query)}  # noqa: C416 - rows, not pairs
 
-    def proven_sliding(self) -> frozenset[str]:
+    def proven_sliding(self) -> frozenset[ClientName]:
         """Clients whose refresh tokens were proven to count from the last rotation."""
         with self._read.begin() as connection:
-            return frozenset(connection.scalars(select(client_fact.c.client)).all())
+            return proven_sliding(connection)
 
     def exists(self, selection: Selection) -> bool:
         with self._read.begin() as connection:
@@ -263,7 +264,7 @@ def _visible(where: ColumnElement[bool], values: dict[str, Any], event: StreamEv
     )
 
 
-def _view(row: RowMapping, proven: frozenset[str]) -> View:
+def _view(row: RowMapping, proven: frozenset[ClientName]) -> View:
     status = status_of(row)
     return View(
         id=row["id"],

@@ -7,6 +7,8 @@ from sqlalchemy import Connection, select
 
 from refreshd.adapters.sql import statements
 from refreshd.adapters.sql.schema import credential, fingerprint
+from refreshd.domain.credential import Health
+from refreshd.domain.grant import Grant
 
 c = credential.c
 
@@ -30,6 +32,29 @@ class Known:
 
     owners: Mapping[bytes, str]
     counters: Mapping[str, Stored]
+
+    def holds(self, grant: Grant, digest: bytes | None) -> bool:
+        """Whether nothing would change: this refresh token is this row's, or the row has no login, needs none and is well."""
+        if digest is not None:
+            return self.owners.get(digest) == grant.id
+        there = self.counters.get(grant.id)
+        healthy = there is not None and not there.removed and there.health == Health.ACTIVE
+        return there is not None and healthy and there.no_login and there.client == grant.client
+
+    def refusal(self, grant: Grant, digest: bytes | None, *, replace: bool) -> str | None:
+        """Why this login may not be stored, in words for whoever imports it; `replace`: over an id that exists it may."""
+        if self.holds(grant, digest):
+            return None
+        owner = self.owners.get(digest) if digest else None
+        if owner is not None and owner != grant.id:
+            return (
+                f"{grant.id}: this refresh token already belongs to {owner}; a refresh token has one owner. "
+                "Log in again for a second credential"
+            )
+        existing = self.counters.get(grant.id)
+        if existing is not None and not existing.removed and not replace:
+            return f"{grant.id} exists; if a person logged in again, add --replace"
+        return None
 
 
 def look_up(connection: Connection, *, ids: Collection[str], digests: Collection[bytes], lock: bool = False) -> Known:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, literal, select
 
-from refreshd.adapters.sql import statements
+from refreshd.adapters.sql import claim_statements, statements
 from refreshd.adapters.sql.schema import SCHEDULED, Instant, credential
 from refreshd.domain.credential import ClientName, Lane
 
@@ -37,7 +37,7 @@ def due_lanes(
     """
     names = list(clients)
     values = {"clients": names, "now": now, "keys": keys}
-    if len(names) > 1 and connection.execute(statements.FIRST_DUE, values).first() is None:
+    if len(names) > 1 and connection.execute(claim_statements.FIRST_DUE, values).first() is None:
         return {}
     found: dict[ClientName, frozenset[Lane]] = {}
     for client in names:

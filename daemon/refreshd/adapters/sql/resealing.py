@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, CursorResult, RowMapping, bindparam, select, update
 
-from refreshd.adapters.sql import holding
+from refreshd.adapters.sql import holds
 from refreshd.adapters.sql.engines import Engines
 from refreshd.adapters.sql.identity import record_key
 from refreshd.adapters.sql.replicas import lacking
@@ -79,7 +79,7 @@ class SqlSealedRows:
         after: str | None = ""
         while after is not None:
             now = self._clock.now()
-            free = partial(holding.free_readable, codec=self._codec, now=now, after=after, limit=_AT_ONCE)
+            free = partial(holds.free_readable, codec=self._codec, now=now, after=after, limit=_AT_ONCE)
             freed, after = await self._threads.writer.run(free)
             count += freed
         return count

@@ -1,12 +1,10 @@
-"""The statements of one credential's way, built once. What they mean stands in docs/architecture.md, "The row"."""
+"""The statements of one credential's way after its claim, built once. What they mean stands in docs/architecture.md, "The row"."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    ColumnElement,
     Integer,
     LargeBinary,
     String,
@@ -25,12 +23,11 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import Update
 from sqlalchemy.sql.selectable import Select
 
-from refreshd.adapters.sql.schema import HELD, PENDING, SCHEDULED, Instant, credential, store
+from refreshd.adapters.sql.schema import HELD, PENDING, Instant, credential, store
 from refreshd.domain.credential import Health, Lane, Reason
 from refreshd.domain.events import StreamEvent
 
 c = credential.c
-LANES = tuple(int(lane) for lane in Lane)
 
 SHOWN = (
     c.id,
@@ -55,10 +52,6 @@ SHOWN = (
     c.unpublished_events,
 )
 """What a snapshot is made of."""
-_NOT_CLAIMED = ("access_token", "token_type", "key_id", "unpublished_events", "created_at", "updated_at", "account")
-"""Columns that no attempt needs: the ciphertext is as long as all others together."""
-CLAIMED = tuple(column for column in credential.columns if column.name not in _NOT_CLAIMED)
-
 NO_ATTEMPT = {"attempt_id": None, "attempt_owner": None, "attempt_started_at": None, "lease_until": None}
 
 _DECIDED = (
@@ -162,18 +155,6 @@ UNPUBLISHED: Select[Any] = (
 )
 """What Redis has not seen, the newest first."""
 
-FIRST_DUE: Select[tuple[str]] = (
-    select(c.id)
-    .where(
-        SCHEDULED,
-        c.client.in_(bindparam("clients", expanding=True)),
-        c.lane.in_(LANES),
-        c.next_attempt_at <= bindparam("now", type_=Instant),
-        OPENABLE,
-    )
-    .limit(1)
-)
-
 
 def insert_once(table: Table) -> TextClause:
     """A row with all its columns; one that stands there already stays, also if another process has just put it there."""
@@ -183,12 +164,6 @@ def insert_once(table: Table) -> TextClause:
         *(bindparam(column.name, type_=column.type) for column in table.columns)
     )
 
-
-RELEASE: Update = (
-    update(credential)
-    .where(c.id == bindparam("b_id"), c.attempt_id == bindparam("b_attempt_id"))
-    .values(**NO_ATTEMPT, next_attempt_at=c.attempt_started_at, lane=bindparam("set_lane", type_=Integer))
-)
 
 MARK_PUBLISHED: Update = (
     update(credential)
@@ -200,90 +175,7 @@ MARK_PUBLISHED: Update = (
 )
 
 
-class Work(StrEnum):
-    """The classes of protocol §4, each one statement over the index of the schedule; and the probe of a suspended client."""
-
-    IN_DOUBT = "in doubt"
-    ENDING = "ending"
-    LIVING = "living"
-    ORDINARY = "ordinary"
-    UNDATED = "undated"
-    RETRYING = "retrying"
-    CONFIRMING = "confirming"
-    PROBE = "probe"
-
-
-LANE_OF = {
-    Work.IN_DOUBT: Lane.IN_DOUBT,
-    Work.ENDING: Lane.ENDING,
-    Work.LIVING: Lane.ORDINARY,
-    Work.ORDINARY: Lane.ORDINARY,
-    Work.UNDATED: Lane.UNDATED,
-    Work.RETRYING: Lane.RETRYING,
-    Work.CONFIRMING: Lane.CONFIRMING,
-}
-
-
-def _claim(work: Work) -> Update:
-    """Take up to `count` due rows of one client and class: the write-ahead intent.
-
-    Living access tokens come in the order of their turns; they cannot have been due for longer than `horizon`, so what lies
-    before it is expired and need not be read. A probe takes the row whose access token expires soonest, whatever its lane, but
-    rows that met the same wall before only in turn: one bad row must not be the probe for ever.
-
-    What another replica is just taking is passed over, and so is an open attempt that could not be put in doubt first, because
-    somebody else had locked its row. The choice stands apart, because PostgreSQL may repeat a subquery and so
-    take more than `count`.
-    """
-    due = select(c.id).where(
-        SCHEDULED,
-        c.client == bindparam("b_client"),
-        c.lane.in_(LANES) if work is Work.PROBE else c.lane == int(LANE_OF[work]),
-        c.next_attempt_at <= bindparam("now", type_=Instant),
-        c.id.not_in(bindparam("holding", expanding=True)),
-        c.attempt_id.is_(None),
-        OPENABLE,
-    )
-    order: tuple[ColumnElement[Any], ...] = (c.next_attempt_at,)
-    if work is Work.LIVING:
-        due = due.where(
-            c.next_attempt_at >= bindparam("horizon", type_=Instant), c.expires_at > bindparam("alive", type_=Instant)
-        )
-    if work is Work.PROBE:
-        walled = case((c.last_outcome == "misconfigured", c.attempted_at), else_=None)
-        order = (walled.asc().nulls_first(), c.expires_at.asc().nulls_last())
-    chosen = (
-        due.order_by(*order).limit(bindparam("count", type_=Integer)).with_for_update(skip_locked=True).cte("chosen")
-    )
-    return (
-        update(credential)
-        .where(c.id.in_(select(chosen.c.id)))
-        .values(
-            attempt_id=literal("").op("||")(bindparam("batch", type_=String)).op("||")(c.id),
-            attempt_owner=bindparam("owner", type_=String),
-            attempt_started_at=bindparam("now", type_=Instant),
-            lease_until=bindparam("until", type_=Instant),
-            next_attempt_at=bindparam("until", type_=Instant),
-            lane=int(Lane.IN_DOUBT),
-        )
-        .returning(*CLAIMED)
-    )
-
-
-CLAIM: Mapping[Work, Update] = {work: _claim(work) for work in Work}
-"""What to execute for each class."""
-
 OPEN_ATTEMPT = c.attempt_id.is_not(None)
-LAPSED = and_(
-    SCHEDULED,
-    c.client.in_(bindparam("clients", expanding=True)),
-    c.lane == int(Lane.IN_DOUBT),
-    c.next_attempt_at <= bindparam("now", type_=Instant),
-    c.id.not_in(bindparam("holding", expanding=True)),
-    OPEN_ATTEMPT,
-)
-"""Open attempts whose lease ran out: their owner vanished (protocol R7). The lease contains the settling, so they are due."""
-
 NO_LOGIN = c.refresh_token.is_(None)
 """Nothing that could be lost was presented, so there is nothing to doubt."""
 DOUBT: Mapping[str, Any] = {

@@ -1,7 +1,6 @@
 """The daemon's store. Each public method is one short transaction on the writing or the reading thread."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 from types import TracebackType
@@ -13,25 +12,25 @@ from refreshd.adapters.sql import (
     clock,
     deadlines,
     history,
-    holding,
+    holds,
     provider_metadata,
     requests,
     rescue,
     statements,
     storms,
 )
-from refreshd.adapters.sql.claims import Claimer
+from refreshd.adapters.sql.claims import Claimer, give_back
 from refreshd.adapters.sql.commits import Answer, GroupCommit
 from refreshd.adapters.sql.engines import Engines
 from refreshd.adapters.sql.failover import Failover
 from refreshd.adapters.sql.figures import count
 from refreshd.adapters.sql.lanes import due_lanes
 from refreshd.adapters.sql.rows import RowCodec, encode_events
-from refreshd.adapters.sql.schema import client_fact, credential, to_micros
+from refreshd.adapters.sql.schema import credential, to_micros
 from refreshd.adapters.sql.schema import store as store_table
 from refreshd.adapters.sql.spooling import Spooling
 from refreshd.adapters.sql.thread import StoreThread, StoreThreads
-from refreshd.domain.credential import ClientName, CredentialId, lane_of
+from refreshd.domain.credential import ClientName, CredentialId
 from refreshd.domain.events import CredentialHeld, ReloginSoon
 from refreshd.domain.figures import Figures
 from refreshd.domain.requests import RefreshRequest, RequestLimits, Standings
@@ -78,9 +77,7 @@ class SqlStore:
             self._writer, codec, reached=reached, spooling=spooling, leave_sign=not engines.shared
         )
         self._fresh: dict[CredentialId, None] = {}
-        self._more = (
-            False  # the last claim left work: the next one need not look first whether it is worth a transaction
-        )
+        self._more = False  # whether the last claim left work: then a transaction is worth it without a look first
 
     async def __aenter__(self) -> Self:
         return self
@@ -139,7 +136,12 @@ class SqlStore:
         def claim(connection: Connection) -> Claims:
             lanes = due or due_lanes(connection, able, now, keys=keys)
             return self._claimer.claim(
-                connection, now=self._lease_time(connection, now), capacity=able, due=lanes, total=total, spared=holding
+                connection,
+                now=self._lease_time(connection, now),
+                capacity=able,
+                due=lanes,
+                total=total,
+                holding=holding,
             )
 
         claims = await self._writer.run(claim)
@@ -154,12 +156,10 @@ class SqlStore:
         return verdict
 
     async def release(self, attempt: Attempt) -> None:
-        free = replace(attempt.credential, next_attempt_at=attempt.started_at)
-        values = {"b_id": free.id, "b_attempt_id": attempt.id, "set_lane": int(lane_of(free))}
-        await self._writer.run(lambda connection: connection.execute(statements.RELEASE, values))
+        await self._writer.run(lambda connection: give_back(connection, attempt))
 
     async def hold(self, attempt: Attempt, found: Counters, *, now: datetime) -> CredentialHeld | None:
-        return await self._writer.run(lambda connection: holding.behind(connection, attempt, found, now))
+        return await self._writer.run(lambda connection: holds.behind(connection, attempt, found, now))
 
     async def rescued(self, attempt: Attempt) -> RescuedToken | None:
         return await self._reader.run(lambda connection: rescue.newest(connection, self._codec, attempt))
@@ -192,7 +192,7 @@ class SqlStore:
         await self._writer.run(lambda connection: connection.execute(statements.COMMITTED_AT, {"at": now}))
 
     async def may_take_keys(self, *, now: datetime) -> bool:
-        asked = select(store_table.c.id).where(store_table.c.keys_adopted_at > now - holding.PERMISSION)
+        asked = select(store_table.c.id).where(store_table.c.keys_adopted_at > now - holds.PERMISSION)
         return await self._reader.run(lambda connection: connection.execute(asked).first()) is not None
 
     async def keys_taken(self) -> None:
@@ -200,7 +200,7 @@ class SqlStore:
 
     async def lift(self, found: Mapping[CredentialId, Counters], *, now: datetime) -> None:
         if found:
-            await self._writer.run(lambda connection: holding.lift(connection, found, now))
+            await self._writer.run(lambda connection: holds.lift(connection, found, now))
 
     async def unpublished(self, *, limit: int, but: Collection[CredentialId] = ()) -> Sequence[Snapshot]:
         """Among several daemons each shows what it committed itself, and what others have left lying for `OTHERS`."""
@@ -239,11 +239,9 @@ class SqlStore:
     async def prove_sliding(
         self, client: ClientName, *, lifetime: timedelta, ladder: Sequence[timedelta], now: datetime
     ) -> None:
-        def work(connection: Connection) -> None:
-            connection.execute(statements.insert_once(client_fact), {"client": client, "sliding_proven_at": now})
-            deadlines.count_from_rotation(connection, client, lifetime=lifetime, ladder=ladder, now=now)
-
-        await self._writer.run(work)
+        await self._writer.run(
+            lambda connection: deadlines.prove_sliding(connection, client, lifetime=lifetime, ladder=ladder, now=now)
+        )
 
     async def standings(self, ids: Collection[CredentialId]) -> Standings:
         return await self._reader.run(lambda connection: requests.standings(connection, ids))
