@@ -18,7 +18,6 @@ SLOW_COMMIT_SECONDS = 3.0
 CLOCK_SECONDS = 0.05
 
 
-@pytest.mark.xdist_group("busy")
 @pytest.mark.timeout(400)
 def test_kill_9_loses_nothing_outside_the_one_window(install: Callable[..., Installation], oidc: OidcServer) -> None:
     """A login may die only if a kill fell between our claim and our commit while the provider rotated: nothing else is lost.
