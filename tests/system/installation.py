@@ -3,6 +3,7 @@
 Everything that any command printed is kept, so that a test can look for secrets in all of it.
 """
 
+import atexit
 import json
 import os
 import re
@@ -12,13 +13,16 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from tests.components.oidc_server import SECRETS, Minted, OidcServer
+from tests.programme.daemons.processes import ForkServer
 
 COMMAND = Path(sys.executable).parent / "refreshd"
 START_SECONDS = 30.0
@@ -96,17 +100,21 @@ class Installation:
         return done.stdout
 
     def run(self, *arguments: str, stdin: str = "", timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [COMMAND, "--config", str(self.config), *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            env={**os.environ, **self.environ},
-        )
-        self.output += [done.stdout, done.stderr]
-        return done
+        """One command, as a fork of a process that has imported the product: imports would be most of what a test does.
+
+        Raises subprocess.TimeoutExpired.
+        """
+        with TemporaryDirectory() as name:
+            given, out, err = (Path(name) / which for which in ("stdin", "out", "err"))
+            given.write_text(stdin)
+            line = ["--config", str(self.config), *arguments]
+            process = _fork_server().start(line, log=out, errors=err, stdin=given, environ=self.environ)
+            in_time = process.ended(timeout)
+            code, printed, told = process.end(), out.read_text(), err.read_text()
+        self.output += [printed, told]
+        if not in_time:
+            raise subprocess.TimeoutExpired(line, timeout, printed, told)
+        return subprocess.CompletedProcess(line, code, printed, told)
 
     def log_in(self, client: str, n: int, *, prefix: str | None = None, ttl: int | None = None) -> dict[str, Minted]:
         """Mint grants at the server and import them; returns them by credential id."""
@@ -227,13 +235,21 @@ def write_private(path: Path, text: str) -> None:
     path.write_text(text)
 
 
+@cache
+def _fork_server() -> ForkServer:
+    """One for all tests of this process."""
+    server = ForkServer().__enter__()
+    atexit.register(server.__exit__, None, None, None)
+    return server
+
+
 def until(condition: Any, *, seconds: float, what: str) -> float:
-    """Wait until the condition holds; returns how long that took."""
+    """Wait until the condition holds; returns how long that took. A condition that runs a command rests for as long as it ran."""
     start = time.monotonic()
-    while time.monotonic() - start < seconds:
+    while (began := time.monotonic()) - start < seconds:
         if condition():
             return time.monotonic() - start
-        time.sleep(0.05)
+        time.sleep(max(0.05, time.monotonic() - began))
     raise AssertionError(f"not within {seconds} s: {what}")
 
 

@@ -1,14 +1,13 @@
 """kill -9: what dies with the process, and what the next one makes of it (protocol §5)."""
 
-import json
 import random
 import time
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from tests.components.oidc_server import Fault, Grant, OidcServer
+from tests.programme.daemons.store_view import Entry, attempts
 from tests.system.installation import Daemon, Installation, until
 
 KILLS = 50
@@ -43,7 +42,12 @@ def test_kill_9_loses_nothing_outside_the_one_window(install: Callable[..., Inst
         doubts += _found_open(daemon)
     ledger = oidc.ledger()
     dead = {name for name, one in grants.items() if not ledger[one.grant_id].alive}
-    unexplained = {name for name in dead if not _explained(installation, name, ledger[grants[name].grant_id], kills)}
+    log = attempts(installation.database)
+    unexplained = {
+        name
+        for name in dead
+        if not _explained([one for one in log if one.id == name], ledger[grants[name].grant_id], kills)
+    }
     recovered = doubts - len(dead)
     print(
         f"{KILLS} kills, {doubts} attempts in doubt, {recovered} recovered, "
@@ -70,7 +74,7 @@ def _unsettled(installation: Installation) -> list[str]:
     ]
 
 
-def _explained(installation: Installation, name: str, grant: Grant, kills: list[float]) -> bool:
+def _explained(log: Sequence[Entry], grant: Grant, kills: list[float]) -> bool:
     """Whether a token reached the grant check twice because its first attempt was open when a kill fell.
 
     The attempt log is the witness: phase `claimed` is an attempt that no process lived to end. An answer that lay uncommitted
@@ -79,14 +83,9 @@ def _explained(installation: Installation, name: str, grant: Grant, kills: list[
     for token, successor in zip(grant.tokens, grant.tokens[1:], strict=False):
         judged = [one for one in token.presentations if one.reached_grant_check]
         if len(judged) > 1:
-            began, phase = _attempt_of(installation, name, judged[0].at)
+            first = [one for one in log if one.started_at <= judged[0].at + CLOCK_SECONDS][-1]
             came = successor.delivered_at or judged[0].at
-            return phase == "claimed" and any(began <= kill <= came + SLOW_COMMIT_SECONDS for kill in kills)
+            return first.phase == "claimed" and any(
+                first.started_at <= kill <= came + SLOW_COMMIT_SECONDS for kill in kills
+            )
     return False
-
-
-def _attempt_of(installation: Installation, name: str, presented_at: float) -> tuple[float, str]:
-    """When the attempt that presented a token then had begun, and the phase that its log entry ends with."""
-    entries = map(json.loads, installation.command("history", name, "--json").splitlines())
-    begun = [(datetime.fromisoformat(one["started_at"]).timestamp(), str(one["phase"])) for one in entries]
-    return max(one for one in begun if one[0] <= presented_at + CLOCK_SECONDS)

@@ -52,16 +52,23 @@ class ForkServer:
         arguments: Sequence[str],
         *,
         log: Path,
+        errors: Path | None = None,
+        stdin: Path = Path(os.devnull),
         environ: Mapping[str, str] | None = None,
         installed: bool = False,
     ) -> "Process":
-        """`installed`: the command as users have it, imports and all; else a fork that runs the same code."""
+        """`installed`: the command as users have it, imports and all; else a fork that runs the same code.
+
+        `log`: where standard output goes, and standard error too if `errors` names no other file.
+        """
         order = {
             "arguments": list(arguments),
             "command": str(COMMAND),
             "environ": dict(environ or {}),
+            "errors": str(errors or log),
             "installed": installed,
             "log": str(log),
+            "stdin": str(stdin),
         }
         with self._lock:
             pid = self._ask(order)["pid"]

@@ -53,17 +53,20 @@ def _obey(order: dict[str, Any]) -> dict[str, int]:
 
 
 def _become(order: dict[str, Any]) -> NoReturn:
-    """The product with these arguments, on its own log, in its own environment."""
+    """The product with these arguments, on its own files, in its own environment."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for target, source in ((0, nothing), (1, log), (2, log)):
+    given = os.open(order["stdin"], os.O_RDONLY)
+    for target, source in ((0, given), (1, _appending(order["log"])), (2, _appending(order["errors"]))):
         os.dup2(source, target)
     os.environ.update(order["environ"])
     if order["installed"]:
         os.execv(order["command"], [order["command"], *order["arguments"]])
     sys.argv = [order["command"], *order["arguments"]]
     os._exit(_run())
+
+
+def _appending(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
 
 def _run() -> int:
