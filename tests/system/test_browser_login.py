@@ -93,7 +93,7 @@ def test_the_whole_way_in_and_back_in(
         assert (DONE, f"{ID} logged in as alice\n") == (page["text"], again.out)
         second = shown(redis)[0]
         assert second not in {None, first}
-        assert "2" == redis.hget(f"refreshd:token:{ID}", "generation")
+        assert int(redis.hget(f"refreshd:token:{ID}", "generation") or 0) >= 2  # its first refresh comes after 14 s
         assert 0 == daemon.terminate()
     site.planted |= {token for token in (first, second) if token}
     assert set() == site.leaks()
