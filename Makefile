@@ -55,7 +55,7 @@ demo: $(DEMO)/.complete ## watch tokens being refreshed, no setup needed; ARGS="
 
 test: $(DEV)/.complete ## set up what is missing and run the whole suite; ARGS="-k name" goes to pytest
 	@tests/components/setup
-	@$(DEV)/bin/pytest -n 5 --dist loadgroup $(ARGS)
+	@$(DEV)/bin/pytest -n 4 --dist loadgroup $(ARGS)
 
 test-browser: $(DEV)/.complete ## the logins in a real browser alone; `make test` has them too
 	@tests/components/setup

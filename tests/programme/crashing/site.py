@@ -1,6 +1,8 @@
 """One installation that is killed again and again, and what is looked at after each death and at its end."""
 
+import math
 import re
+import signal
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +30,7 @@ SETTLE_DELAY = timedelta(seconds=1)
 START_SECONDS = 20.0
 SERVED_SECONDS = 5.0
 NOT_REACHED_SECONDS = 4.0
+MOST_OF_THE_GRACE = 12.0  # seconds: a slow life more, and there is still time
 CALM_SECONDS = 40.0
 INTEGRITY_EVERY = 25
 SHOWN_LONGER = 2.0  # Redis shows expiry without its fraction, and counts a life from when it is written
@@ -47,6 +50,7 @@ class Site:
         self._provider = ProviderThread(self._ledger)
         self._redis: redis.Redis = redis_client(redis_url)
         self._deaths: list[Death] = []
+        self._open: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         self._provider.__enter__()
@@ -69,6 +73,7 @@ class Site:
     def strike(self, case: Case) -> None:
         """One life and one death."""
         self._log_in_again(LOST_BEFORE_NEW_LOGINS)
+        self._spare_what_waits()
         if case.weather is not None:
             self._provider.storm(case.weather)
         process = self._installation.daemon(environ=case.environ, installed=case.installed)
@@ -107,6 +112,31 @@ class Site:
         self._count("logins", len(families))
         odd = {verdict: n for verdict, n in self._provider.verdicts().items() if verdict in _NEVER}
         self._violate(*(f"the provider answered {verdict} {n} times" for verdict, n in odd.items()))
+
+    def _spare_what_waits(self) -> None:
+        """A life without a death, when the provider's grace would end before a doubt was ever asked about.
+
+        No daemon can help whose every life is too short for that, and on a slow machine thirty seconds are few lives.
+        """
+        if self.grace is Grace.NONE or time.time() - min(self._open.values(), default=math.inf) < MOST_OF_THE_GRACE:
+            return
+        self._count("lives without a death")
+        process = self._installation.daemon()
+        try:
+            process.wait_for("daemon.ready", START_SECONDS)
+            until(self._nothing_waits, START_SECONDS)
+            process.send(signal.SIGTERM)
+            process.ended(_STOP_SECONDS)
+        finally:
+            process.end()
+        self._inspect_log(process)
+        self._open.clear()
+
+    def _nothing_waits(self) -> bool:
+        """Whether everything that was open at the last death has been settled since."""
+        rows = self._installation.rows()
+        self._open = {name: since for name, since in self._open.items() if not rows[name].settled}
+        return not self._open
 
     def _live(self, process: Process, case: Case) -> None:
         """Until the instant of its death, or until it died by itself."""
@@ -167,6 +197,9 @@ class Site:
         rows = self._installation.rows_after_death()
         attempts = {n: row.attempt_started_at for n, row in rows.items() if row.attempt_started_at is not None}
         self._deaths.append(Death(case=case.index, at=at, open_attempts=attempts))
+        self._open = {
+            name: self._open.get(name, row.attempt_started_at or at) for name, row in rows.items() if not row.settled
+        }
         self._count("kills")
         self._count("kills of the installed command", int(case.installed))
         self._count("kills with attempts open", int(bool(attempts)))
