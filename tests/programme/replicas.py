@@ -100,7 +100,8 @@ def _end_of(limits: Limits, requests: Callable[[], int]) -> Callable[[], bool]:
 def _minima(limits: Limits, replicas: int) -> dict[str, int]:
     """In three minutes 100 takeovers and 20 late wake-ups. A short run owes less: it spends much of its time starting.
 
-    There half a dozen freezes meet few requests, so that chance weighs. Fewer than three replicas are disturbed less often; more of them share what is in flight, so they owe no more.
+    There half a dozen freezes meet few requests, so that chance weighs. Fewer than three replicas are disturbed less often; more
+    of them share what is in flight, so they owe no more.
     """
     share = min(limits.seconds, limits.elapsed) / ONE_SITE * min(replicas / REPLICAS, 1.0)
     if limits.seconds < ONE_SITE:
