@@ -141,6 +141,16 @@ class TestValues:
         } == client.hgetall("p:status:a")
         assert -1 == client.ttl("p:status:a")
 
+    async def test_a_token_that_has_expired_takes_along_what_was_given_too_long_a_life(
+        self, publisher: RedisPublisher, client: redis.Redis
+    ) -> None:
+        """Written while the clock was behind, it would be readable for as long as that."""
+        await publisher.publish([snapshot(access=token(expires_at=EXPIRES + timedelta(days=1)))])
+        over = snapshot(revision=11, access=token(expires_at=NOW - timedelta(days=1)))
+        assert [Published.WRITTEN] == await publisher.publish([over])
+        assert 0 == client.exists("p:token:a")
+        assert ("active", "11") == tuple(client.hmget("p:status:a", "status", "revision"))
+
     async def test_a_held_credential_goes_on_serving(self, publisher: RedisPublisher, client: redis.Redis) -> None:
         """Held stops refreshing, not reading: the living token stays until it expires."""
         await publisher.publish([snapshot(status=Status.HELD, reason=Reason.UNDECRYPTABLE)])

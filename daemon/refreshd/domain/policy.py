@@ -51,6 +51,7 @@ class RefreshPolicy:
     request_timeout: timedelta
     settle_delay: timedelta
     commit_timeout: timedelta
+    reuse_grace: timedelta = timedelta(0)
     warn_before: tuple[timedelta, ...] = ()
     required_scope: str = ""
 
@@ -58,6 +59,13 @@ class RefreshPolicy:
     def lease(self) -> timedelta:
         """How long one attempt may own a row: request, settling, commit, and slack. Derived, never configured."""
         return self.request_timeout + self.settle_delay + self.commit_timeout + LEASE_SLACK
+
+    @property
+    def doubt_cap(self) -> timedelta:
+        """The most that a doubt backs off. With a reuse grace, so little that the next request arrives inside it (protocol R8)."""
+        if not self.reuse_grace:
+            return BACKOFF_CAP
+        return max(BACKOFF_FLOOR, min(BACKOFF_CAP, self.reuse_grace - self.request_timeout - LEASE_SLACK))
 
     @property
     def ladder(self) -> tuple[timedelta, ...]:
@@ -112,9 +120,11 @@ def refresh_at(policy: RefreshPolicy, *, issued_at: datetime, expires_at: dateti
     return max(issued_at, expires_at - early)
 
 
-def backoff(failures: int, *, now: datetime, expires_at: datetime | None, draw: float) -> timedelta:
-    """Full jitter over 5 s x 2^n up to 10 min; while the access token lives, at most a quarter of what is left."""
-    ceiling = min(BACKOFF_CAP, BACKOFF_BASE * (1 << min(failures, _MAX_DOUBLINGS)))
+def backoff(
+    failures: int, *, now: datetime, expires_at: datetime | None, draw: float, cap: timedelta = BACKOFF_CAP
+) -> timedelta:
+    """Full jitter over 5 s x 2^n up to `cap`; while the access token lives, at most a quarter of what is left."""
+    ceiling = min(cap, BACKOFF_BASE * (1 << min(failures, _MAX_DOUBLINGS)))
     if expires_at is not None and expires_at > now:
         ceiling = min(ceiling, (expires_at - now) / 4)
     return max(BACKOFF_FLOOR, ceiling * draw)

@@ -78,7 +78,8 @@ def _decide(
 
 
 def _deferred(seen: Credential, outcome: Deferred, policy: RefreshPolicy, *, now: datetime, draw: float) -> Transition:
-    wait = rules.backoff(seen.failures, now=now, expires_at=seen.expires_at, draw=draw)
+    cap = policy.doubt_cap if seen.in_doubt else rules.BACKOFF_CAP
+    wait = rules.backoff(seen.failures, now=now, expires_at=seen.expires_at, draw=draw, cap=cap)
     if seen.in_doubt and not policy.settle_delay and seen.failures <= FIRST_FAILURES:
         wait = rules.BACKOFF_FLOOR  # the grace is running
     if outcome.retry_after is not None:
@@ -102,7 +103,7 @@ def _uncertain(
     """Doubt: the same token is presented again, but not before our own late request must have died (protocol R8)."""
     wait = rules.BACKOFF_FLOOR if not policy.settle_delay else timedelta(0)  # within a grace every second counts
     if seen.in_doubt and seen.failures:  # only what is repeated backs off; earlier deferrals are no reason to wait
-        wait = rules.backoff(seen.failures, now=now, expires_at=seen.expires_at, draw=draw)
+        wait = rules.backoff(seen.failures, now=now, expires_at=seen.expires_at, draw=draw, cap=policy.doubt_cap)
     after = laned(
         replace(
             seen,

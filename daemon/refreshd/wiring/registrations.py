@@ -51,6 +51,7 @@ def registration(settings: Settings, name: str, endpoints: Endpoints) -> Registr
         request_timeout=deadline,
         settle_delay=settle,
         commit_timeout=commit_share(profile.reuse_grace, settings.scheduler.commit_timeout, request_timeout=deadline),
+        reuse_grace=profile.reuse_grace,
         warn_before=tuple(settings.relogin.warn_before),
         required_scope="" if machine else profile.required_scope,
     )

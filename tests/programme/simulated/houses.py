@@ -48,6 +48,7 @@ class House:
             request_timeout=deadline,
             settle_delay=settle,
             commit_timeout=commit_share(grace, COMMIT_TIMEOUT, request_timeout=deadline),
+            reuse_grace=grace,
             warn_before=(timedelta(days=7), timedelta(days=3), timedelta(days=1)),
             required_scope="offline",
         )

@@ -39,7 +39,9 @@ POLICY = RefreshPolicy(
     commit_timeout=timedelta(seconds=10),
     warn_before=(timedelta(days=7),),
 )
-GRACE = replace(POLICY, settle_delay=timedelta(0), request_timeout=timedelta(seconds=10))
+GRACE = replace(
+    POLICY, settle_delay=timedelta(0), request_timeout=timedelta(seconds=10), reuse_grace=timedelta(seconds=30)
+)
 
 ACTIVE = Credential(
     id=CredentialId("a"),

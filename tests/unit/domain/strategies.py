@@ -45,6 +45,8 @@ def policy(
     spread: float = 0.05,
     scan_interval: timedelta = SECOND,
     settle_delay: timedelta = MINUTE,
+    request_timeout: timedelta = 90 * SECOND,
+    reuse_grace: timedelta = timedelta(0),
     required_scope: str = "",
 ) -> RefreshPolicy:
     """The defaults of the product contract."""
@@ -55,8 +57,9 @@ def policy(
         refresh_before_expiry=refresh_before_expiry,
         spread=spread,
         scan_interval=scan_interval,
-        request_timeout=timedelta(seconds=90),
+        request_timeout=request_timeout,
         settle_delay=settle_delay,
+        reuse_grace=reuse_grace,
         commit_timeout=timedelta(seconds=10),
         warn_before=(DAY, 7 * DAY, 3 * DAY),
         required_scope=required_scope,
@@ -136,6 +139,7 @@ policies = st.builds(
     scan_interval=st.sampled_from([SECOND / 10, SECOND, 10 * SECOND]),
     request_timeout=seconds(5 * SECOND, 3 * MINUTE),
     settle_delay=st.just(timedelta(0)) | seconds(SECOND, 3 * MINUTE),
+    reuse_grace=st.just(timedelta(0)) | seconds(SECOND, 10 * MINUTE),
     commit_timeout=st.just(10 * SECOND),
     warn_before=st.sampled_from([(), (DAY,), (DAY, 7 * DAY, 3 * DAY), (HOUR, 9 * DAY)]),
     required_scope=scopes,

@@ -60,6 +60,7 @@ from tests.unit.domain.strategies import (
 
 UNANSWERED = Uncertain(code="deadline")
 SENT = NOW - SECOND
+FORGIVING = policy(settle_delay=timedelta(0), request_timeout=20 * SECOND, reuse_grace=MINUTE)
 
 
 def apply(
@@ -226,7 +227,7 @@ class TestDoubt:
         after = settle(before, outcome, rule, sent_at=SENT, now=NOW, draw=draw).after
         assert after.next_attempt_at is not None
         wait = after.next_attempt_at - NOW - rule.settle_delay
-        longest = rules.backoff(before.failures, now=NOW, expires_at=before.expires_at, draw=1)
+        longest = rules.backoff(before.failures, now=NOW, expires_at=before.expires_at, draw=1, cap=rule.doubt_cap)
         assert timedelta(0) <= wait <= longest
         assert rule.settle_delay + wait >= SECOND
         assert after.failures == (before.failures + 1 if before.in_doubt else 1)
@@ -254,14 +255,28 @@ class TestDoubt:
 
     def test_within_a_grace_a_repeat_that_did_not_get_through_is_tried_again_within_seconds(self) -> None:
         """The grace runs while nobody answers the door; what hangs longer than a few tries has missed it and backs off."""
-        grace, busy = policy(settle_delay=timedelta(0)), Deferred(code="connect_failed")
+        grace, busy = FORGIVING, Deferred(code="connect_failed")
         waits = [apply(credential(in_doubt=True, failures=n), busy, grace).after.next_attempt_at for n in (1, 2, 3)]
-        assert waits == [NOW + SECOND, NOW + SECOND, NOW + 20 * SECOND]
+        assert waits == [NOW + SECOND, NOW + SECOND, NOW + 17.5 * SECOND]
         sure = apply(credential(failures=2), busy, grace).after.next_attempt_at
         patient = apply(credential(in_doubt=True, failures=2), busy).after.next_attempt_at
         assert sure == patient == NOW + 10 * SECOND
         told = Deferred(code="http_429", retry_after=MINUTE)
         assert apply(credential(in_doubt=True, failures=1), told, grace).after.next_attempt_at == NOW + MINUTE
+
+    @pytest.mark.parametrize("outcome", [UNANSWERED, Deferred(code="connect_failed")])
+    def test_with_a_grace_no_repeat_comes_after_its_end(self, outcome: Outcome) -> None:
+        """Each request of a long outage may be the one that was processed: the next arrives while its token is forgiven (R8)."""
+        before = credential(in_doubt=True, failures=40, expires_at=NOW)
+        transition = settle(before, outcome, FORGIVING, sent_at=SENT, now=NOW, draw=1)
+        end_of_grace = NOW - FORGIVING.request_timeout + FORGIVING.reuse_grace
+        assert transition.after.next_attempt_at == end_of_grace - rules.LEASE_SLACK
+
+    def test_a_grace_shorter_than_a_request_hurries_nobody_beyond_a_second(self) -> None:
+        """It cannot be used, and is warned of at start."""
+        short = policy(settle_delay=timedelta(0), request_timeout=5 * SECOND, reuse_grace=3 * SECOND)
+        after = apply(credential(in_doubt=True, failures=40, expires_at=NOW), UNANSWERED, short).after
+        assert after.next_attempt_at == NOW + SECOND
 
     def test_rows_in_doubt_go_first_and_confirmations_last(self) -> None:
         """Order of work after an outage (protocol §4)."""
@@ -308,7 +323,8 @@ class TestBystanders:
     ) -> None:
         """Never sooner than the provider asked, else full jitter bounded by what is left of the access token."""
         after = settle(before, outcome, rule, sent_at=SENT, now=NOW, draw=draw).after
-        wait = rules.backoff(before.failures, now=NOW, expires_at=before.expires_at, draw=draw)
+        cap = rule.doubt_cap if before.in_doubt else rules.BACKOFF_CAP
+        wait = rules.backoff(before.failures, now=NOW, expires_at=before.expires_at, draw=draw, cap=cap)
         if before.in_doubt and not rule.settle_delay and before.failures <= FIRST_FAILURES:
             wait = rules.BACKOFF_FLOOR  # a grace is running
         assert after.next_attempt_at == NOW + max(wait, outcome.retry_after or timedelta(0))

@@ -11,7 +11,7 @@ SCHEMA = "1"
 TOMBSTONE_LIFE = timedelta(hours=24)
 EVENTS_CAP = 10_000
 
-# KEYS[1] the hash; ARGV[1] revision, ARGV[2] life in ms (0: for ever), then field, value, ...
+# KEYS[1] the hash; ARGV[1] revision, ARGV[2] life in ms (0: for ever, -1: none), then field, value, ...
 COMPARE_AND_SET = """
 local there = redis.call('HGET', KEYS[1], 'revision')
 if there then
@@ -21,15 +21,17 @@ if there then
   if there == mine then return 2 end
 end
 redis.call('DEL', KEYS[1])
+local life = tonumber(ARGV[2])
+if life < 0 then return 1 end
 redis.call('HSET', KEYS[1], unpack(ARGV, 3))
-if tonumber(ARGV[2]) > 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+if life > 0 then redis.call('PEXPIRE', KEYS[1], life) end
 return 1
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One hash to set if its revision is older. `life` None: the key stays."""
+    """One hash to set if its revision is older. `life` None: the key stays; 0: it goes."""
 
     key: str
     revision: int
@@ -38,7 +40,7 @@ class Write:
 
     def arguments(self) -> list[str]:
         """KEYS and ARGV of the script."""
-        life = 0 if self.life is None else self.life // timedelta(milliseconds=1)
+        life = 0 if self.life is None else self.life // timedelta(milliseconds=1) or -1
         pairs = [text for pair in self.fields.items() for text in pair]
         return [self.key, str(self.revision), str(life), *pairs]
 
@@ -72,12 +74,18 @@ class Keyspace:
         return f"{self.prefix}:status:{credential_id}"
 
     def token_write(self, snapshot: Snapshot, now: datetime) -> Write | None:
-        """The token with exactly the life it has left, its tombstone, or nothing: a life of 0 or less is never written."""
+        """The token with exactly the life it has left, its tombstone, or nothing: a life of 0 or less is never written.
+
+        What has expired also ends an older key that was given too long a life by a clock that was behind.
+        """
         if snapshot.withdrawn:
             return Write(self.token(snapshot.id), snapshot.revision, _counters(snapshot), TOMBSTONE_LIFE)
         access = snapshot.access
-        if access is None or access.expires_at is None or access.expires_at - now < timedelta(milliseconds=1):
+        if access is None or access.expires_at is None:
             return None
+        life = access.expires_at - now
+        if life < timedelta(milliseconds=1):
+            return Write(self.token(snapshot.id), snapshot.revision, {}, timedelta(0))
         fields = {
             "access_token": access.value.reveal(),
             "token_type": access.token_type,
@@ -87,7 +95,7 @@ class Keyspace:
             "client": snapshot.client,
             **_counters(snapshot),
         }
-        return Write(self.token(snapshot.id), snapshot.revision, fields, access.expires_at - now)
+        return Write(self.token(snapshot.id), snapshot.revision, fields, life)
 
     def status_write(self, snapshot: Snapshot) -> Write:
         key = self.status(snapshot.id)
