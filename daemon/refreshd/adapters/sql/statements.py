@@ -155,6 +155,11 @@ UNPUBLISHED: Select[Any] = (
 )
 """What Redis has not seen, the newest first."""
 
+PAGE: Select[Any] = (
+    select(*SHOWN).where(SHOWABLE, c.id > bindparam("after")).order_by(c.id).limit(bindparam("most", type_=Integer))
+)
+"""All that is shown, page by page; the first one comes after ""."""
+
 
 def insert_once(table: Table) -> TextClause:
     """A row with all its columns; one that stands there already stays, also if another process has just put it there."""

@@ -217,8 +217,7 @@ class SqlStore:
         return found
 
     async def page(self, *, after: CredentialId | None, limit: int) -> Sequence[Snapshot]:
-        query = select(*statements.SHOWN).where(statements.SHOWABLE).order_by(c.id).limit(limit)
-        return await self._snapshots(query.where(c.id > after) if after is not None else query, {})
+        return await self._snapshots(statements.PAGE, {"after": after or "", "most": limit})
 
     async def mark_published(self, snapshots: Sequence[Snapshot]) -> None:
         rows = [
