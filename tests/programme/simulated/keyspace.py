@@ -4,7 +4,6 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from refreshd.adapters.redis.keys import Keyspace, Write
 from refreshd.domain.credential import CredentialId
@@ -97,9 +96,6 @@ class Server:
             self.went_back.append(write.key)
         self.highest[write.key] = write.revision
         life = write.life
-        if life == timedelta(0):
-            self.entries.pop(write.key, None)
-            return Published.WRITTEN
         dies_at = None if life is None else self._timeline.now + life.total_seconds()
         self.entries[write.key] = Entry(write.revision, write.fields, dies_at)
         return Published.WRITTEN
