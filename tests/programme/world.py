@@ -110,7 +110,7 @@ class World:
         self.machine.life.alive = False
         self.loop.run_until_complete(_end_all())
         self.loop.close()
-        self.machine.close()
+        self.machine.store.close()
 
     # Time
 
@@ -193,10 +193,10 @@ class World:
         return row is not None and row["removed_at"] is None and row["health"] == "relogin_required"
 
     def row(self, name: str) -> Any:
-        return self.machine.view.execute(f"{ROWS} WHERE id = ?", (name,)).fetchone()
+        return self.machine.store.view.execute(f"{ROWS} WHERE id = ?", (name,)).fetchone()
 
     def rows(self, where: str) -> list[Any]:
-        return self.machine.view.execute(f"{ROWS} WHERE {where}").fetchall()
+        return self.machine.store.view.execute(f"{ROWS} WHERE {where}").fetchall()
 
     # Weather
 

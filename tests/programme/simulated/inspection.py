@@ -5,8 +5,9 @@ from typing import Any
 
 from refreshd.domain.credential import ClientName
 from tests.programme.simulated.keyspace import KEYS, Entry, Server
-from tests.programme.simulated.machine import MICROS, Machine
+from tests.programme.simulated.machine import Machine
 from tests.programme.simulated.network import Provider
+from tests.programme.simulated.store import MICROS
 from tests.programme.simulated.watch import Watch, usable
 from tests.programme.virtual_time import Timeline
 
@@ -61,10 +62,10 @@ class Inspection:
             self._look_whether_fresh(row, now)
 
     def stored_token(self, row: Any) -> str:
-        return self._machine.codec.open(row["refresh_token"], "refresh_token", row["id"]).reveal()
+        return self._machine.store.codec.open(row["refresh_token"], "refresh_token", row["id"]).reveal()
 
     def _rows(self) -> Sequence[Any]:
-        return self._machine.view.execute(ROWS).fetchall()
+        return self._machine.store.view.execute(ROWS).fetchall()
 
     def _now(self) -> float:
         return self._machine.clock.now().timestamp()

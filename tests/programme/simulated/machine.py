@@ -3,44 +3,32 @@
 import asyncio
 import math
 import random
-import sqlite3
-import tempfile
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
-from functools import cache
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event as sql_events
-
-from refreshd.adapters.aesgcm_sealer import new_key_line
-from refreshd.adapters.key_ring_file import KeyRingFile
-from refreshd.adapters.sql.engine import SqlEngines, prepare_file
-from refreshd.adapters.sql.identity import StoreIdentity, identify
 from refreshd.adapters.sql.importer import Importer, Registered
 from refreshd.adapters.sql.inventory import Inventory
-from refreshd.adapters.sql.migrate import Migrated, migrate
-from refreshd.adapters.sql.rows import RowCodec
+from refreshd.adapters.sql.migrate import Migrated
 from refreshd.adapters.sql.schema import HEAD
-from refreshd.adapters.sql.store import SqlStore
-from refreshd.domain.credential import ClientName, CredentialId
+from refreshd.domain.credential import ClientName
 from refreshd.domain.events import DoubtsFound, Event
 from refreshd.domain.requests import RequestLimits
 from refreshd.domain.steps import Step
-from refreshd.ports.publisher import Snapshot
 from refreshd.ports.requests import Entry
-from refreshd.ports.store import Attempt, Capacity, Claims, Committed, Conflict
 from refreshd.service.refresher import Registration
 from refreshd.wiring.daemon import proven, stopped_long
 from refreshd.wiring.services import Measures, Ports, Services, assemble
 from refreshd.wiring.store import OpenStore
 from tests.programme.simulated.endpoint import SimEndpoint
-from tests.programme.simulated.houses import COMMIT_TIMEOUT, House
+from tests.programme.simulated.houses import House
 from tests.programme.simulated.keyspace import Server, SimPublisher
 from tests.programme.simulated.life import Died, Life
 from tests.programme.simulated.network import Provider
+from tests.programme.simulated.store import MICROS, PENDING, StoreFile, WatchedStore
 from tests.programme.simulated.watch import Watch
-from tests.programme.virtual_time import EPOCH, SimClock, Timeline, VirtualLoop
+from tests.programme.virtual_time import SimClock, Timeline, VirtualLoop
 
 TICK = 1.0
 ROUNDING = 1e-6
@@ -48,56 +36,7 @@ ALERT = 12.0
 HOUSEKEEPING = 30.0
 HOUSEKEEPING_IDLE = 1800.0
 SILENCE = timedelta(hours=12)
-MICROS = 1_000_000
-ENVIRONMENT = "production"
 NEXT_DUE = "SELECT min(next_attempt_at) FROM credential WHERE paused = 0 AND next_attempt_at IS NOT NULL"
-DUE_CLIENTS = "SELECT DISTINCT client FROM credential WHERE paused = 0 AND next_attempt_at <= ?"
-ADOPTED = "SELECT EXISTS (SELECT 1 FROM store WHERE keys_adopted_at IS NOT NULL)"
-PENDING = "SELECT EXISTS (SELECT 1 FROM credential WHERE published_revision < revision)"
-
-
-class WatchedStore(SqlStore):
-    """The product's store, in line; every claim and verdict is told. Work of a dead process is not begun."""
-
-    def __init__(self, *arguments: Any, watch: Watch, life: Life, view: sqlite3.Connection, **named: Any) -> None:
-        super().__init__(*arguments, reached=life.reached, in_line=True, **named)
-        self._view, self._watch, self._life = view, watch, life
-        for thread in (self._writer, self._reader):
-            thread.run = _living(thread.run, life)  # type: ignore[method-assign]  # a dead process has no threads
-
-    async def claim_due(self, *, now: datetime, capacity: Mapping[ClientName, Capacity], **asked: Any) -> Claims:
-        """Clients of whom nothing is due are left out beforehand: seven statements each, and the same result."""
-        due = {row[0] for row in self._view.execute(DUE_CLIENTS, (int(now.timestamp() * MICROS),))}
-        capacity = {client: room for client, room in capacity.items() if client in due}
-        claims = await super().claim_due(now=now, capacity=capacity, **asked)
-        for attempt in claims.attempts:
-            self._watch.claimed(attempt)
-        return claims
-
-    async def may_take_keys(self, *, now: datetime) -> bool:
-        """Asked before each knock, for hours while another store has the keys: most stores hold no permission at all."""
-        self._life.check()
-        return bool(self._view.execute(ADOPTED).fetchone()[0]) and await super().may_take_keys(now=now)
-
-    async def unpublished(self, *, limit: int, but: Collection[CredentialId] = ()) -> Sequence[Snapshot]:
-        """Most looks find nothing: seen beforehand, as with what is due."""
-        self._life.check()
-        if not self._view.execute(PENDING).fetchone()[0]:
-            return ()
-        return await super().unpublished(limit=limit, but=but)
-
-    async def commit(self, attempt: Attempt, transition: Any, *, now: datetime) -> Committed | Conflict:
-        verdict = await super().commit(attempt, transition, now=now)
-        self._watch.committed(attempt, transition, verdict)
-        return verdict
-
-
-def _living(run: Any, life: Life) -> Any:
-    async def guarded(work: Any, **named: Any) -> Any:
-        life.check()
-        return await run(work, **named)
-
-    return guarded
 
 
 class Unasked:
@@ -150,17 +89,8 @@ class Machine:
         self.clock = SimClock(timeline, loop)
         self.registrations = {name: house.registration() for name, house in houses.items()}
         self._limits = {name: house.limits for name, house in houses.items()}
-        directory.chmod(0o700)
-        self._path = directory / "refreshd.db"
-        ring = directory / "ring"
-        ring.write_text(new_key_line())
-        self._sealer = KeyRingFile(ring)
-        self.codec = RowCodec(self._sealer, ENVIRONMENT)
-        prepare_file(self._path)
-        self._path.write_bytes(_empty_store())
-        self.engines = self._open()
-        self.identity = self._identify()
-        self._look_in()
+        self.store = StoreFile(directory)
+        self.identity = self.store.identify(self.clock.now())
         self.life = Life()
         self.life.alive = False
         self.services: Services | None = None
@@ -180,14 +110,15 @@ class Machine:
 
     @property
     def inventory(self) -> Inventory:
-        return Inventory(self.engines.read, self.engines.write, self.codec)
+        return Inventory(self.store.engines.read, self.store.engines.write, self.store.codec)
 
     @property
     def importer(self) -> Importer:
         registered = {
             name: Registered(policy=one.policy, scope="offline read") for name, one in self.registrations.items()
         }
-        return Importer(self.engines.write, self.codec, self.identity, registered, draw=self._chance.random)
+        store = self.store
+        return Importer(store.engines.write, store.codec, self.identity, registered, draw=self._chance.random)
 
     # Lives
 
@@ -208,12 +139,10 @@ class Machine:
             self._bury(life)
 
     async def _start(self, life: Life) -> None:
-        self.identity = self._identify()
+        self.identity = self.store.identify(self.clock.now())
         registered = self._registered()
         observer = Teller(self._watch, life, self.clock)
-        store = WatchedStore(
-            self.engines, self.codec, owner=f"p{self._boots}", life=life, watch=self._watch, view=self.view
-        )
+        store = WatchedStore(self.store, owner=f"p{self._boots}", life=life, watch=self._watch)
         publisher = SimPublisher(self._server, store_id=self.identity.store_id, clock=self.clock, alive=life.check)
         services = assemble(
             Ports(
@@ -303,7 +232,7 @@ class Machine:
         """The sign of life that housekeeping leaves each minute, where idle minutes were skipped: half a minute old."""
         if self.services is not None and not self.life.disk_full:
             mark = int((self.clock.now().timestamp() - 30.0) * MICROS)
-            self.view.execute("UPDATE store SET last_commit_at = max(coalesce(last_commit_at, 0), ?)", (mark,))
+            self.store.view.execute("UPDATE store SET last_commit_at = max(coalesce(last_commit_at, 0), ?)", (mark,))
 
     # Ticks
 
@@ -330,7 +259,7 @@ class Machine:
         due_in = self._due_in()
         alert = self.timeline.now < self._alert_until
         keeps = self.timeline.now - self._kept_at >= (HOUSEKEEPING if alert else HOUSEKEEPING_IDLE)
-        if keeps or alert or due_in <= 0 or (self._server.up and self.view.execute(PENDING).fetchone()[0]):
+        if keeps or alert or due_in <= 0 or (self._server.up and self.store.view.execute(PENDING).fetchone()[0]):
             services.scanner.tick()
             services.publication.wake()
         if keeps:
@@ -341,51 +270,20 @@ class Machine:
 
     def _due_in(self) -> float:
         """Seconds until the next row is due by the wall clock, at most what housekeeping waits when idle."""
-        due = self.view.execute(NEXT_DUE).fetchone()[0]
+        due = self.store.view.execute(NEXT_DUE).fetchone()[0]
         return HOUSEKEEPING_IDLE if due is None else due / MICROS - self.clock.now().timestamp()
 
-    # The store's file
-
-    def copy(self) -> bytes:
-        """A backup, consistent as SQLite's own."""
-        return self.view.serialize()
-
     def restore(self, copy: bytes) -> None:
-        """Put a backup back while the daemon is down."""
+        """Put a backup of the store back while the daemon is down."""
         if self.life.alive:
             raise AssertionError("a store is restored while nobody runs on it")
-        self.view.close()
-        self.engines.close()
-        for end in ("-wal", "-shm"):
-            self._path.with_name(self._path.name + end).unlink(missing_ok=True)
-        self._path.write_bytes(copy)
-        self.engines = self._open()
-        self._look_in()
-
-    def close(self) -> None:
-        self.view.close()
-        self.engines.close()
-
-    def _look_in(self) -> None:
-        self.view = sqlite3.connect(self._path, isolation_level=None)
-        self.view.row_factory = sqlite3.Row
-
-    def _open(self) -> SqlEngines:
-        """`synchronous` is lowered: a simulated crash takes the process, not the machine's page cache."""
-        engines = SqlEngines(f"sqlite:///{self._path}", busy_timeout=COMMIT_TIMEOUT)
-        for engine in (engines.write, engines.read):
-            sql_events.listen(engine, "connect", _relax)
-        return engines
-
-    def _identify(self) -> StoreIdentity:
-        with self.engines.write.begin() as connection:
-            return identify(connection, self._sealer, environment=ENVIRONMENT, now=self.clock.now())
+        self.store.restore(copy)
 
     def _registered(self) -> dict[ClientName, Registration]:
         opened = OpenStore(
-            engines=self.engines,
-            codec=self.codec,
-            sealer=self._sealer,
+            engines=self.store.engines,
+            codec=self.store.codec,
+            sealer=self.store.sealer,
             clock=self.clock,
             identity=self.identity,
             migrated=Migrated(before=HEAD, after=HEAD),
@@ -395,22 +293,6 @@ class Machine:
     def drive(self, driver: "asyncio.Task[Any]") -> None:
         """The one task that no death touches."""
         self._driver = driver
-
-
-@cache
-def _empty_store() -> bytes:
-    """A store of the newest schema: made once, as Alembic takes longer than a simulated day."""
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "empty.db"
-        prepare_file(path)
-        engines = SqlEngines(f"sqlite:///{path}", busy_timeout=COMMIT_TIMEOUT)
-        migrate(engines, now=EPOCH)
-        engines.close()
-        return path.read_bytes()
-
-
-def _relax(connection: Any, _record: object) -> None:
-    connection.execute("PRAGMA synchronous=OFF")
 
 
 def _retrieve(task: "asyncio.Task[Any]") -> None:

@@ -107,7 +107,7 @@ class Operator:
         watch.blind = watch.blind or watch.restored_at > 0
 
     def back_up(self) -> None:
-        self._backup = _Backup(self._world.machine.copy(), self._flushes, self._world.timeline.now)
+        self._backup = _Backup(self._world.machine.store.copy(), self._flushes, self._world.timeline.now)
 
     def restore(self) -> bool:
         """Start from a backup that Redis has outrun. Without what is published nobody could know (the rule's known gap)."""
