@@ -142,6 +142,7 @@ NO_ENDPOINT = "there is no token endpoint at this address: it answers 404"
 NOT_OAUTH = "this is no token endpoint: it answers with success and without a token"
 NOT_ALLOWED = "the provider does not allow the grant refresh_token here; allow it there, or change the key: "
 UNTRUSTED = "the provider's certificate cannot be trusted: "
+LATER = "the provider wants to be asked later"
 TOO_LATE = "no connection to the provider came about in time: is it reachable from here?"
 CUT_OFF = "the provider broke the connection off without an answer (server_disconnected)"
 TRUSTING = "the provider gave tokens for a refresh token that we made up: this is not a token endpoint to be trusted"
@@ -166,8 +167,9 @@ TRUSTING = "the provider gave tokens for a refresh token that we made up: this i
         (Deferred(code="client_connector_dns", detail="no such name"), away("the provider cannot be reached: no such name")),
         (Deferred(code="client_connector_dns"), away("the provider cannot be reached: client_connector_dns")),
         (Deferred(code="connect_deadline"), away(TOO_LATE)),
-        (Deferred(code="http_408"), away("the provider wants to be asked later (http_408)")),
-        (Deferred(code="slow_down", throttled=True), away("the provider wants to be asked later (slow_down)")),
+        (Deferred(code="http_408"), away(f"{LATER} (http_408)")),
+        (Deferred(code="slow_down", throttled=True), away(f"{LATER} (slow_down)")),
+        (Deferred(code="temporarily_unavailable", detail="x"), away(f"{LATER} (temporarily_unavailable)")),
         (Deferred(code="proxy_unavailable", detail="502"), away("the proxy cannot reach the provider: 502", "proxy")),
         (success(), wrong(TRUSTING, "token_endpoint")),
     ],
