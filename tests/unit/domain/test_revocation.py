@@ -58,6 +58,13 @@ def test_what_may_pass_is_asked_again(status: int, body: str, code: str, detail:
     assert NotRevokedYet(code=code, detail=detail) == read(status, body)
 
 
+@pytest.mark.parametrize("status", [200, 204, 300, 500])
+def test_an_error_is_no_success_whatever_its_status(status: int) -> None:
+    """Who calls a login dead that lives on ends nothing, and nobody looks after it."""
+    expected = NotRevokedYet(code="server_error", detail="server_error: said so")
+    assert expected == read(status, error("server_error"))
+
+
 @pytest.mark.parametrize(
     ("status", "body", "code", "detail"),
     [
