@@ -10,6 +10,7 @@ from typing import assert_never
 
 from refreshd.domain.client import Client, GrantType
 from refreshd.domain.outcome import Deferred, Misconfigured, Outcome, Refreshed, Rejected, Uncertain, label
+from refreshd.domain.token_response import DEFERRALS
 
 _NOT_OAUTH = frozenset({"unreadable_success", "truncated_success", "oversized_success", "no_usable_token"})
 
@@ -182,7 +183,7 @@ def _certificate(path: str, outcome: Deferred | Misconfigured) -> Finding:
 
 
 def _unreachable(client: Client, outcome: Deferred) -> Finding:
-    if outcome.code.startswith("http_") or outcome.throttled:
+    if outcome.code.startswith("http_") or outcome.code in DEFERRALS:
         return _away(f"the provider wants to be asked later ({outcome.code})")
     if outcome.code == "proxy_unavailable":
         return _away(f"the proxy cannot reach the provider: {outcome.detail}", f"clients.{client.name}.proxy")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
-from refreshd.domain.outcome import Deferred, Misconfigured, Rejected
+from refreshd.domain.outcome import Deferred, Misconfigured, Rejected, Uncertain
 from refreshd.domain.policy import backoff
 from refreshd.domain.token_response import MAX_RETRY_AFTER, Answer, read_answer
 
@@ -57,7 +57,7 @@ class GiveUp:
 
 
 def read_revocation_answer(answer: Answer, *, now: datetime, rejection_codes: frozenset[str]) -> RevocationOutcome:
-    """Errors are those of the token endpoint (RFC 7009 §2.2.1), so they are read alike; a 2xx says done whatever its body.
+    """Errors are those of the token endpoint (RFC 7009 §2.2.1), so they are read alike; any other 2xx says done.
 
     A provider that names the token dead already has what we want. A client that is refused may be mended within the day.
     """
@@ -70,6 +70,8 @@ def read_revocation_answer(answer: Answer, *, now: datetime, rejection_codes: fr
             return NotRevokedYet(code=code, detail=detail)
         case Rejected(code=code, detail=detail) | Misconfigured(code=code, detail=detail):
             return NotRevocable(code=UNSUPPORTED if detail.startswith(UNSUPPORTED) else code, detail=detail)
+        case Uncertain(code=code, detail=detail) if detail:  # an error, whatever the status says
+            return NotRevokedYet(code=code, detail=detail)
         case unclear:
             done = HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES
             return Revoked() if done else NotRevokedYet(code=unclear.code)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from refreshd.domain.authorization import (
@@ -53,11 +53,13 @@ def test_the_challenge_is_the_one_of_rfc_7636() -> None:
 
 
 @given(state=st.binary(min_size=32, max_size=32), verifier=st.binary(min_size=32, max_size=96))
+@example(state=b"s" * 32, verifier=b"W" * 48)  # ends in a letter, as a length that needs no padding may
 def test_state_and_verifier_carry_every_random_bit(state: bytes, verifier: bytes) -> None:
     """256 bits that nobody guesses; the verifier has 43 to 128 characters, and does not stand in the URL."""
     assume(verifier[:32] != state)
     made = request(state=state, verifier=verifier)
     assert state == base64.urlsafe_b64decode(made.state + "=")
+    assert verifier == base64.urlsafe_b64decode(made.verifier.reveal() + "==")
     assert 43 <= len(made.verifier.reveal()) <= 128
     assert made.verifier.reveal() not in made.url
     assert made.verifier.reveal() not in repr(made)

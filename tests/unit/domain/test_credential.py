@@ -1,12 +1,13 @@
-"""The order of work after an outage (protocol §4)."""
+"""The order of work after an outage (protocol §4), and what a clock that jumped back does to a schedule."""
 
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
 
-from refreshd.domain.credential import Credential, Lane, is_ending, lane_of
-from tests.unit.domain.strategies import DAY, NOW, SECOND, credential
+from refreshd.domain.credential import Credential, Lane, is_ending, lane_of, moved
+from tests.unit.domain.strategies import DAY, HOUR, MINUTE, NOW, SECOND, credential, credentials
 
 ENDING = credential(relogin_by=NOW + DAY)
 
@@ -46,3 +47,31 @@ def test_the_lanes_are_worked_in_this_order() -> None:
 def test_a_login_ends_soon_when_its_next_use_is_its_last_day(left: timedelta, ending: object) -> None:
     """Counted from the next use, not from today: there may be no later one."""
     assert is_ending(NOW + 9 * DAY + left, NOW + 9 * DAY) == ending
+
+
+def scheduled(by: timedelta) -> Credential:
+    """Every instant of the schedule is set, and later by that much."""
+    return replace(
+        credential(),
+        issued_at=NOW - HOUR + by,
+        expires_at=NOW + 5 * MINUTE + by,
+        refresh_at=NOW + by,
+        next_attempt_at=NOW + SECOND + by,
+        first_rejected_at=NOW - 4 * MINUTE + by,
+        condemned_at=NOW - 3 * MINUTE + by,
+        attempted_at=NOW - 2 * MINUTE + by,
+    )
+
+
+@pytest.mark.parametrize("by", [-HOUR, 3 * DAY])
+def test_a_clock_that_jumped_moves_the_schedule_and_no_date_that_people_know(by: timedelta) -> None:
+    """A token is refreshed as long before its end as ever; its owner logged in when he did (docs/decisions/0006)."""
+    assert moved(scheduled(timedelta(0)), by) == scheduled(by)
+
+
+@given(before=credentials())
+def test_a_clock_that_goes_right_moves_nothing(before: Credential) -> None:
+    """Nor does a jump make up an instant that was not known."""
+    assert before == moved(before, timedelta(0))
+    unknown = {name for name in before.__dataclass_fields__ if getattr(before, name) is None}
+    assert unknown == {name for name in before.__dataclass_fields__ if getattr(moved(before, -HOUR), name) is None}

@@ -51,6 +51,12 @@ def test_an_instant_is_iso_8601_with_its_zone_or_unix_seconds(written: object) -
     assert at.tzinfo is UTC
 
 
+@pytest.mark.parametrize("written", [0, "0", "1970-01-01T00:00:00Z"])
+def test_the_beginning_of_time_is_an_instant(written: object) -> None:
+    """What programs write for long ago: such a token is over, and no reason to refuse its login."""
+    assert datetime(1970, 1, 1, tzinfo=UTC) == read_instant(written, "expires_at")
+
+
 @pytest.mark.parametrize(
     "written",
     [
@@ -160,6 +166,13 @@ def test_a_lifetime_from_an_unknown_instant_dates_nothing() -> None:
 def test_any_text_that_can_be_stored_is_a_token(token: str) -> None:
     """Odd is not broken: the login behind it may be alive."""
     assert read({"refresh_token": token}).refresh_token == Secret(token)
+
+
+@pytest.mark.parametrize(("name", "longest"), [("refresh_token", 65536), ("access_token", 16384)])
+def test_a_token_may_be_as_long_as_is_said(name: str, longest: int) -> None:
+    """Who cuts a token down to the length in the message is believed."""
+    grant = read({name: "x" * longest})
+    assert Secret("x" * longest) in (grant.refresh_token, grant.access_token)
 
 
 @pytest.mark.parametrize(

@@ -78,12 +78,13 @@ def test_an_entry_is_an_id_and_a_client() -> None:
     assert ("svc/1", "s2s", None) == (by_entry.id, by_entry.client, by_entry.refresh_token)
 
 
-@pytest.mark.parametrize("key", ["refresh_token", "access_token", "scope"])
-def test_an_entry_with_more_is_refused_in_words_and_without_its_value(key: str) -> None:
+@pytest.mark.parametrize("keys", [["refresh_token"], ["access_token"], ["scope"], ["refresh_token", "scope"]])
+def test_an_entry_with_more_is_refused_in_words_and_without_its_value(keys: list[str]) -> None:
     """Somebody took it for a login, or thinks that this scope would be asked for."""
+    entry = {"id": "svc/1", "client": "s2s"} | dict.fromkeys(keys, "planted")
     with pytest.raises(GrantRefused) as refusal:
-        read_machine_grant({"id": "svc/1", "client": "s2s", key: "planted"}, credential_id=None, client=None)
-    assert f"leave out {key}" in str(refusal.value)
+        read_machine_grant(entry, credential_id=None, client=None)
+    assert f"; leave out {', '.join(keys)}, give id and client only" in str(refusal.value)
     assert "planted" not in str(refusal.value)
 
 

@@ -147,6 +147,18 @@ def test_with_a_grace_the_lease_ends_before_it(grace: timedelta, configured: tim
     assert SECOND <= commit <= configured
 
 
+@pytest.mark.parametrize(
+    ("hosts", "connect", "pause"),
+    [(1, 5, 28), (3, 5, 48), (3, 2, 30), (3, 1, 30)],
+)
+def test_nothing_is_claimed_before_another_daemon_had_time_to_bring_its_answers_back(
+    hosts: int, connect: int, pause: int
+) -> None:
+    """Its old connection's 11 s, every host twice at no less than 2 s, 5 s between the tries, 2 s until it is seen (R6)."""
+    found = rules.failover_pause(hosts=hosts, connect_timeout=connect * SECOND, commit_timeout=10 * SECOND)
+    assert found == pause * SECOND
+
+
 @given(policy=policies)
 def test_a_lease_contains_request_settling_and_commit(policy: RefreshPolicy) -> None:
     """Whoever finds a lapsed lease may ask at once: our request, its settling and its commit are over."""

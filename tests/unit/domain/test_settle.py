@@ -338,6 +338,11 @@ class TestBystanders:
         ]
         assert waits == [NOW + 5 * SECOND, NOW + 5 * MINUTE]
 
+    def test_who_is_in_no_doubt_needs_no_grace(self) -> None:
+        """A provider that is away is left in peace for ten minutes at most, however short its grace is."""
+        after = apply(credential(failures=9, expires_at=NOW), Deferred(code="x"), FORGIVING).after
+        assert after.next_attempt_at == NOW + 5 * MINUTE
+
     @pytest.mark.parametrize("turn", [NOW - MINUTE, NOW + MINUTE, None])
     def test_a_suspended_clients_row_stays_due(self, turn: datetime | None) -> None:
         """The suspension holds it back, not the row: when the client is well again nothing has to be woken."""
