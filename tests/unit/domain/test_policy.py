@@ -183,10 +183,10 @@ def test_how_long_to_wait_before_a_refusal_is_confirmed() -> None:
 
 
 def test_in_a_storm_the_refused_are_asked_again_ever_more_slowly() -> None:
-    """5, 10, 20, then every 30 minutes, a tenth sooner or later so that they do not come all at once."""
+    """5, 10, then every 12 minutes, a tenth sooner or later: a quarter of an hour after its end somebody has found out."""
     waits = [rules.storm_wait(rejections, draw=0.5) for rejections in (1, 2, 3, 4, 5, 10_000)]
-    assert waits == [5 * MINUTE, 5 * MINUTE, 10 * MINUTE, 20 * MINUTE, 30 * MINUTE, 30 * MINUTE]
-    assert [rules.storm_wait(10, draw=draw) for draw in (0, 1)] == [27 * MINUTE, 33 * MINUTE]
+    assert waits == [5 * MINUTE, 5 * MINUTE, 10 * MINUTE, 12 * MINUTE, 12 * MINUTE, 12 * MINUTE]
+    assert [rules.storm_wait(10, draw=draw) for draw in (0, 1)] == [10.8 * MINUTE, 13.2 * MINUTE]
 
 
 @pytest.mark.parametrize(

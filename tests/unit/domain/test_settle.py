@@ -461,7 +461,7 @@ class TestRejection:
             assert transition.event.storm is True
             assert before.next_attempt_at is not None
             waits.append(before.next_attempt_at - NOW)
-        assert (before.rejections, waits) == (5, [5 * MINUTE, 10 * MINUTE, 20 * MINUTE, 30 * MINUTE])
+        assert (before.rejections, waits) == (5, [5 * MINUTE, 10 * MINUTE, 12 * MINUTE, 12 * MINUTE])
 
     def test_a_storm_does_not_hold_up_a_first_confirmation(self) -> None:
         """A refusal that would condemn nobody yet is asked again after 45 seconds, in fair weather or foul."""
