@@ -279,13 +279,8 @@ class World:
 
     def step_clock(self, by: float) -> None:
         self.watch.trouble(EVERYBODY, "clock steps")
-        if by > 0:
-            self.watch.hurried_at = self.timeline.now
-        if self.machine.up:
-            self.watch.step_is_seen = False
-            self.machine.leave_a_mark()
-        else:
-            self.watch.stepped_at = self.timeline.now
+        self.watch.stepped(by, up=self.machine.up)
+        self.machine.leave_a_mark()
         self.machine.clock.step(by)
         self._go_on()
 

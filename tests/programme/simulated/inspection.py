@@ -8,7 +8,7 @@ from tests.programme.simulated.keyspace import KEYS, Entry, Server
 from tests.programme.simulated.machine import Machine
 from tests.programme.simulated.network import Provider
 from tests.programme.simulated.store import MICROS
-from tests.programme.simulated.watch import Watch, usable
+from tests.programme.simulated.watch import SLACK, Watch, usable
 from tests.programme.virtual_time import Timeline
 
 PUBLISHED_WITHIN = 2.0
@@ -93,7 +93,7 @@ class Inspection:
 
     def _dated_by_an_unseen_step(self, age: float) -> bool:
         """Whether a token of that age came before a step back that is shorter than the stop it fell into: it does not show."""
-        return age >= self._timeline.now - self._watch.stepped_at
+        return age >= self._timeline.now - self._watch.stepped_at - SLACK
 
     def _look_at_published(self, row: Any, now: float) -> None:
         """Within two seconds Redis says what the store says, and what was withdrawn is gone."""
@@ -127,7 +127,10 @@ class Inspection:
         entry = self._server.get(KEYS.token(name))
         access = entry.fields.get("access_token", "") if entry else ""
         fresh = row["health"] == "active" and row["expires_at"] is not None and row["expires_at"] / MICROS > now
-        if not fresh or not provider.ledger.accepts(access, at=provider.at):
+        family = provider.ledger.family_of(self.stored_token(row))
+        if fresh and family is not None and self._watch.has_replaced(provider, family):
+            self._watch.counts["access tokens replaced by a late request, at the end"] += 1
+        elif not fresh or not provider.ledger.accepts(access, at=provider.at):
             self._watch.broken(f"{name}: not fresh after all faults have ended: {dict(row) | {'refresh_token': '-'}}")
 
     def _is_late_for_a_reason(self, row: Any, now: float) -> bool:

@@ -65,10 +65,13 @@ class Server:
         return self._timeline.now >= self.down_until
 
     @property
+    def now(self) -> float:
+        return self._timeline.now
+
+    @property
     def healthy_for(self) -> float:
-        """Seconds since the last outage ended or the last flush; 0 while down."""
-        now = self._timeline.now
-        return 0.0 if self.half else max(0.0, now - max(self.down_until, self.healthy_since))
+        """Seconds since the last outage ended, the last flush, or the last time the keys changed hands; 0 while down."""
+        return 0.0 if self.half else max(0.0, self.now - max(self.down_until, self.healthy_since))
 
     def get(self, key: str) -> Entry | None:
         return self._at(key, self._timeline.now)
@@ -124,6 +127,8 @@ class SimPublisher:
         if found is not None and not known and not take:
             return Announced(known=False, found_store=found, written=False)
         self._server.meta = self._store_id
+        if found is not None and not known:
+            self._server.healthy_since = self._server.now
         return Announced(known=known, found_store=None if known else found)
 
     async def published(self, ids: Sequence[CredentialId]) -> Mapping[CredentialId, Counters]:

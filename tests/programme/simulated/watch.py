@@ -4,11 +4,11 @@ import hashlib
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from refreshd.demo.dialects import Verdict
 from refreshd.demo.grants import Family, Grace
-from refreshd.domain.credential import ClientName, Credential, Health
+from refreshd.domain.credential import AttemptId, ClientName, Credential, Health, moved
 from refreshd.domain.events import (
     ClientThrottled,
     ClockStepped,
@@ -78,6 +78,9 @@ class Watch:
         self._storm_over_at: dict[str, float] = {}
         self._duplicated: set[str] = set()
         self._lost: set[str] = set()
+        self._replaced: set[str] = set()
+        self._moved = timedelta(0)
+        self._as_claimed: dict[AttemptId, tuple[Credential, timedelta]] = {}
 
     # What is told
 
@@ -107,6 +110,7 @@ class Watch:
         before = attempt.credential
         meant = before.in_doubt or before.rejections > 0 or before.health is not Health.ACTIVE
         self._claims[_token(attempt)] = Claim(before.id, meant, self._timeline.now)
+        self._as_claimed[attempt.id] = before, self._moved
 
     def sent(self, provider: Provider, token: str) -> Sending:
         """The first byte leaves now."""
@@ -157,7 +161,11 @@ class Watch:
             self._duplicated.add(family.id + provider.house.name)
             self._troubled[family.id] = self._timeline.now
             self.counts["logins lost to duplicates"] += look.was_alive and not family.alive
-        elif not look.granted and token not in self._lost:
+            if look.granted:
+                self._replaced.add(family.id + provider.house.name)
+        elif look.granted:
+            self._replaced.discard(family.id + provider.house.name)
+        elif token not in self._lost:
             self._check_refusal(provider, token, family, sending)
 
     def committed(self, attempt: Attempt, transition: Transition, verdict: Committed | Conflict) -> None:
@@ -176,7 +184,8 @@ class Watch:
             if _kept(sending):
                 self.sendings[token] = []  # this provider does not rotate: the token is as good as new
         self.counts["adopted tokens"] += transition.adopts is not None
-        self._check_scope(attempt.credential, transition)
+        before, moved_before = self._as_claimed.pop(attempt.id)
+        self._check_scope(moved(before, self._moved - moved_before), transition)
         if transition.after.health is Health.RELOGIN_REQUIRED and attempt.credential.health is Health.ACTIVE:
             self._check_condemned(attempt, transition)
 
@@ -188,6 +197,19 @@ class Watch:
     def disturbed(self, credential: str) -> None:
         """What an operator does to a credential may make it late for a while."""
         self._troubled[credential] = self._timeline.now
+
+    def stepped(self, by: float, *, up: bool) -> None:
+        """Our wall clock jumps. Who does not run does not see it, and who does sees two jumps between two looks as one."""
+        if by > 0:
+            self.hurried_at = self._timeline.now
+        if not up or not self.step_is_seen:
+            self.stepped_at = self._timeline.now
+        if up:
+            self.step_is_seen = False
+
+    def has_replaced(self, provider: Provider, family: Family) -> bool:
+        """Whether a copy of a request of ours, or one that came late, made the provider give another access token than ours."""
+        return family.id + provider.house.name in self._replaced
 
     def storm_over(self, client: str) -> None:
         """The daemon or an operator ended a grant storm."""
@@ -218,8 +240,9 @@ class Watch:
                 self.condemned_in_vain.discard(event.id)
             case GrantStormEnded():
                 self.storm_over(event.client)
-            case ClockStepped():
+            case ClockStepped(by=by, schedule_moved=schedule_moved):
                 self.step_is_seen = True
+                self._moved += by if schedule_moved else timedelta(0)
             case ClientThrottled():
                 self.trouble(event.client, "throttling by answers", lasts=(event.until - now).total_seconds())
             case RevisionAhead() if self.restored_at < 0:
