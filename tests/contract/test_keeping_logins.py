@@ -314,6 +314,31 @@ class TestClock:
         hour = _micros(START + timedelta(hours=1) - day)
         assert [hour, hour] == [bed.row(name)["expires_at"] for name in "ab"]
 
+    async def test_an_answer_that_comes_meanwhile_is_stored_after_it(self, bed: Bed) -> None:
+        """It was settled by the new time already: moved once more, a living token would look dead for a day."""
+        bed.add(grant("a"), grant("b"))
+        first, second = await claim(bed.store, START), await claim(bed.store, START)
+        day = timedelta(days=1)
+        await asyncio.gather(
+            commit(bed, first, success("t", "r")),
+            bed.store.shift(-day),
+            commit(bed, second, success("t", "r"), now=START - day),
+        )
+        hour = _micros(START + timedelta(hours=1) - day)
+        assert [hour, hour] == [bed.row(name)["expires_at"] for name in "ab"]
+
+    async def test_the_sign_of_life_goes_back_with_the_schedule_alone(self, bed: Bed) -> None:
+        """Found by random sequences: after a kill between a jump back and the look that sees it all stood still."""
+        bed.add(grant())
+        await bed.store.touch(now=START)
+        day = timedelta(days=1)
+        attempt = await claim(bed.store, START)
+        await commit(bed, attempt, success("t", "r"), now=START - day)
+        await bed.store.touch(now=START - day)
+        assert START == (await bed.store.figures(now=START)).last_commit_at
+        await bed.store.shift(-day)
+        assert START - day == (await bed.store.figures(now=START)).last_commit_at
+
 
 class TestOrderOfWork:
     async def taken(self, bed: Bed, now: datetime, **room: object) -> list[str]:

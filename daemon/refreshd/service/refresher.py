@@ -118,11 +118,12 @@ class Refresher:
         self._reached(Step.ANSWERED)
         took = timedelta(seconds=self._clock.boottime() - began_boottime)
         current = self._registrations[before.client]  # sliding may have been proven since
+        settled_at = self._timekeeper.moment()
         if by := self._timekeeper.moved_since(claimed_at):
             attempt = replace(attempt, credential=moved(before, by))
         transition = await self._settle(attempt, _unrotated(outcome, attempt), current.policy, took=took)
         self._reached(Step.SETTLED)
-        verdict = await self._store_answer(attempt, transition)
+        verdict = await self._store_answer(attempt, transition, settled_at)
         self._reached(Step.COMMITTED)
         self._observer.on_event(RequestFinished(client=before.client, outcome=label(outcome), duration=took))
         await self._tell(attempt, transition, verdict, current)
@@ -176,43 +177,54 @@ class Refresher:
             AttemptReleased(id=before.id, client=before.client, generation=before.generation, cause=cause)
         )
 
-    async def _store_answer(self, attempt: Attempt, transition: Transition) -> Committed | Conflict | None:
+    async def _store_answer(
+        self, attempt: Attempt, transition: Transition, settled_at: Moment
+    ) -> Committed | Conflict | None:
         """Commit, and count the answer meanwhile: until it is stored this process must not end."""
         self.storing += 1
         self._health.holds(1)
         try:
-            return await self._commit(attempt, transition)
+            return await self._commit(attempt, transition, settled_at)
         finally:
             self.storing -= 1
             self._health.holds(-1)
 
-    async def _commit(self, attempt: Attempt, transition: Transition) -> Committed | Conflict | None:
+    async def _commit(
+        self, attempt: Attempt, transition: Transition, settled_at: Moment
+    ) -> Committed | Conflict | None:
         """Try for as long as it takes. None: a drain began, and the answer holds no token or is kept beside the store."""
         try:
-            return await self._store.commit(attempt, transition, now=self._clock.now())
+            return await self._try_to_commit(attempt, transition, settled_at)
         except StoreUnavailable as exc:
             self._observer.on_event(StoreFailed(doing="commit", error=str(exc)))
             kept = exc.kept
         self._count_unpersisted(1)
         try:
-            return await self._commit_again(attempt, transition, kept=kept)
+            return await self._commit_again(attempt, transition, settled_at, kept=kept)
         finally:
             self._count_unpersisted(-1)
 
     async def _commit_again(
-        self, attempt: Attempt, transition: Transition, *, kept: bool
+        self, attempt: Attempt, transition: Transition, settled_at: Moment, *, kept: bool
     ) -> Committed | Conflict | None:
-        wait, settled_at = _FIRST_RETRY, self._timekeeper.moment()
+        wait = _FIRST_RETRY
         while (transition.has_tokens and not kept) or not self._health.draining:
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LONGEST_RETRY)
-            after = moved(transition.after, self._timekeeper.moved_since(settled_at))
             try:
-                return await self._store.commit(attempt, replace(transition, after=after), now=self._clock.now())
+                return await self._try_to_commit(attempt, transition, settled_at)
             except StoreUnavailable as exc:
                 self._observer.on_event(StoreFailed(doing="commit", error=str(exc)))
                 kept = exc.kept
         return None
+
+    async def _try_to_commit(
+        self, attempt: Attempt, transition: Transition, settled_at: Moment
+    ) -> Committed | Conflict:
+        """By the time that the stored schedule goes by now: it may have moved since the answer was settled."""
+        if by := self._timekeeper.moved_since(settled_at):
+            transition = replace(transition, after=moved(transition.after, by))
+        return await self._store.commit(attempt, transition, now=self._clock.now())
 
     def _count_unpersisted(self, change: int) -> None:
         self.unpersisted += change

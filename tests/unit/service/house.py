@@ -12,6 +12,7 @@ from refreshd.domain.credential import ClientName, CredentialId
 from refreshd.domain.policy import RefreshPolicy
 from refreshd.domain.requests import RequestLimits, Standings
 from refreshd.domain.secret import Secret
+from refreshd.domain.storm import Refusals
 from refreshd.domain.transition import Transition
 from refreshd.ports.publisher import Snapshot
 from refreshd.ports.store import Attempt, Committed, Conflict, StoreUnavailable
@@ -27,7 +28,7 @@ CONCURRENCY = 32
 class FailingStore:
     """A store whose commits can be made to fail, as on a full disk, or its answers about requests; the rest passes through.
 
-    `gate`, `marks_gate`: where commits and marks wait.
+    `gate`, `marks_gate`, `looks_gate`: where commits, marks and the look at other refusals wait.
     """
 
     def __init__(self, bed: SqliteBed) -> None:
@@ -35,6 +36,7 @@ class FailingStore:
         self.commits_fail = False
         self.failed_commits = 0
         self.gate: asyncio.Event | None = None
+        self.looks_gate: asyncio.Event | None = None
         self.standings_fail = False
         self.marks_fail = False
         self.marks_gate: asyncio.Event | None = None
@@ -43,12 +45,17 @@ class FailingStore:
         return getattr(self._store, name)
 
     async def commit(self, attempt: Attempt, transition: Transition, **when: object) -> Committed | Conflict:
+        if self.gate is not None:
+            await self.gate.wait()
         if self.commits_fail:
             self.failed_commits += 1
             raise StoreUnavailable("OperationalError: database or disk is full")
-        if self.gate is not None:
-            await self.gate.wait()
         return await self._store.commit(attempt, transition, **when)  # type: ignore[arg-type]  # only `now`
+
+    async def refusals(self, client: ClientName, **when: object) -> Refusals:
+        if self.looks_gate is not None:
+            await self.looks_gate.wait()
+        return await self._store.refusals(client, **when)  # type: ignore[arg-type]  # only `now`
 
     async def mark_published(self, snapshots: Sequence[Snapshot]) -> None:
         if self.marks_gate is not None:

@@ -343,6 +343,41 @@ class TestClock:
         await house.pool.drained()
         assert house.clock.now() + HOUR == EPOCH + timedelta(microseconds=house.bed.row("a")["expires_at"])
 
+    async def test_an_answer_whose_storing_failed_while_the_clock_went_back_is_dated_by_the_new_one(
+        self, house: House
+    ) -> None:
+        """Found by random sequences: the step was seen after the first try had begun and before it failed."""
+        house.bed.add(grant())
+        house.store.gate = asyncio.Event()
+        await house.scanner.scan()
+        await house.endpoint.asked.wait()
+        house.clock.step(-timedelta(days=1))
+        await house.timekeeper.look()
+        house.store.commits_fail = True
+        house.store.gate.set()
+        await house.observer.until("store.unavailable")
+        house.store.commits_fail = False
+        await house.pool.drained()
+        assert house.clock.now() + HOUR == EPOCH + timedelta(microseconds=house.bed.row("a")["expires_at"])
+
+    async def test_a_refusal_that_was_being_looked_into_when_the_clock_went_back_is_dated_by_the_new_one(
+        self, house: House
+    ) -> None:
+        """It is stored after the schedule has moved, with what it was settled by before."""
+        house.bed.add(grant())
+        await house.work()
+        house.clock.advance(56 * MINUTE)
+        house.endpoint.script = [Rejected(code="invalid_grant", confirmation=Confirmation.FAST)]
+        house.store.looks_gate = asyncio.Event()
+        house.endpoint.asked.clear()
+        await house.scanner.scan()
+        await house.endpoint.asked.wait()
+        house.clock.step(-timedelta(days=1))
+        await house.timekeeper.look()
+        house.store.looks_gate.set()
+        await house.pool.drained()
+        assert house.clock.now() + 4 * MINUTE == EPOCH + timedelta(microseconds=house.bed.row("a")["expires_at"])
+
     async def test_after_a_step_the_guard_still_knows_what_was_tried_before(self, house: House) -> None:
         """R11: a restored machine's clock is set right at once; that must not let its spent tokens through."""
         house.bed.add(grant())

@@ -1,7 +1,8 @@
 """Storing answers: a compare-and-set on attempt id and generation, in groups that share one transaction and one fsync."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -31,7 +32,8 @@ class Answer:
     now: datetime
 
 
-_Batch = list[tuple[Answer, asyncio.Future[Committed | Conflict]]]
+_Waiting = tuple[Answer, asyncio.Future[Committed | Conflict]]
+_Batch = list[_Waiting]
 
 
 LINGER = 0.0003
@@ -60,31 +62,55 @@ class GroupCommit:
         self._reached = reached
         self._pause = pause
         self._waiting: _Batch = []
+        self._being_written: _Batch = []
+        self._parted: _Batch | None = None
         self._stored: list[Attempt] = []
         self._committer: asyncio.Task[None] | None = None
 
     async def commit(self, answer: Answer) -> Committed | Conflict:
         """Raises `StoreUnavailable`, also for a bug of ours: the caller keeps the answer and asks again (protocol R6)."""
         result: asyncio.Future[Committed | Conflict] = asyncio.get_running_loop().create_future()
-        self._waiting.append((answer, result))
-        if self._committer is None or self._committer.done():
-            self._committer = asyncio.create_task(self._commit_waiting(), name="store-commit")
+        if self._parted is not None:
+            self._parted.append((answer, result))
+        else:
+            self._begin([(answer, result)])
         return await result
 
-    async def flushed(self) -> None:
-        """Return when every answer that waits now has been written or refused."""
-        if waiting := [result for _, result in self._waiting]:
-            await asyncio.wait(waiting)
+    @asynccontextmanager
+    async def parted(self) -> AsyncIterator[None]:
+        """What is here now has been written or refused before the block begins; what comes meanwhile is written after it.
+
+        If the block raises `StoreUnavailable`, so does each commit that came meanwhile.
+        """
+        self._parted = later = list[_Waiting]()
+        try:
+            if here := [result for _, result in (*self._being_written, *self._waiting)]:
+                await asyncio.wait(here)
+            yield
+        except StoreUnavailable as exc:
+            self._fail(later, exc)
+            later = []
+            raise
+        finally:
+            self._parted = None
+            self._begin(later)
+
+    def _begin(self, answers: _Batch) -> None:
+        self._waiting += answers
+        if self._waiting and (self._committer is None or self._committer.done()):
+            self._committer = asyncio.create_task(self._commit_waiting(), name="store-commit")
 
     async def _commit_waiting(self) -> None:
         while self._waiting:
-            batch, self._waiting = self._waiting, []
+            self._being_written = batch = self._waiting
+            self._waiting = []
             try:
                 await self._commit_batch(batch)
             except StoreUnavailable as exc:
                 self._fail(batch, exc)
             except Exception as exc:  # noqa: BLE001 - whatever it is, no answer is dropped for it
                 await self._commit_each(batch, StoreUnavailable(type(exc).__name__))
+            self._being_written = []
             if len(batch) > 1:
                 await self._pause(min(LONGEST_LINGER, LINGER * len(batch)))
 
@@ -132,7 +158,7 @@ class GroupCommit:
             for one in answers
         ]
         if self._leave_sign:
-            connection.execute(statements.COMMITTED_AT, {"at": max(one.now for one in answers)})
+            connection.execute(statements.SIGN_OF_LIFE, {"at": max(one.now for one in answers)})
         results = self._compare_and_set(connection, answers, rows)
         entries = [
             history.log_outcome(one.attempt, one.transition, result, one.now)

@@ -12,7 +12,8 @@ from refreshd.adapters.sql import revocations
 from refreshd.adapters.sql.identity import is_known
 from refreshd.adapters.sql.importer import Importer
 from refreshd.adapters.sql.rows import RowCodec
-from refreshd.adapters.sql.schema import credential, rescued_token, store
+from refreshd.adapters.sql.schema import credential, rescued_token
+from refreshd.adapters.sql.statements import SIGN_OF_LIFE
 from refreshd.adapters.sql.thread import StoreThread
 from refreshd.domain.credential import ClientName, CredentialId, FamilyId
 from refreshd.domain.grant import Grant
@@ -47,7 +48,7 @@ class SqlLogins:
 
     async def prepare(self, credential_id: CredentialId, *, now: datetime) -> Standing:
         def work(connection: Connection) -> Standing:
-            connection.execute(update(store).values(last_commit_at=now))
+            connection.execute(SIGN_OF_LIFE, {"at": now})
             if not is_known(connection, self._codec.key_id):
                 raise StoreUnavailable("its encryption key was retired meanwhile")
             self._codec.seal(Secret("refreshd"), "refresh_token", credential_id)

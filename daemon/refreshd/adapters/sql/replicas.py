@@ -3,14 +3,15 @@
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from refreshd.adapters.sql.database_clock import DatabaseClock
 from refreshd.adapters.sql.engines import Engines
 from refreshd.adapters.sql.failover import Failover
 from refreshd.adapters.sql.migrate import schema_version
-from refreshd.adapters.sql.schema import Instant, duty, replica, store
+from refreshd.adapters.sql.schema import duty, replica
 from refreshd.adapters.sql.spooling import Spooling
+from refreshd.adapters.sql.statements import SIGN_OF_LIFE
 from refreshd.adapters.sql.thread import StoreThread
 from refreshd.ports.replicas import Standing
 from refreshd.ports.sealer import Sealer
@@ -116,9 +117,7 @@ def _signs(connection: Connection, *, but: Collection[str]) -> dict[str, datetim
 
 
 def _keep(connection: Connection, now: datetime, *, forget: bool) -> None:
-    """The store's own sign of life, which never goes back. `forget`: the names of the long dead, but not behind a long outage."""
-    at = bindparam("at", now, type_=Instant)
-    later = case((store.c.last_commit_at > at, store.c.last_commit_at), else_=at)
-    connection.execute(update(store).values(last_commit_at=later))
+    """The store's own sign of life. `forget`: the names of the long dead, but not behind a long outage."""
+    connection.execute(SIGN_OF_LIFE, {"at": now})
     if forget:
         connection.execute(delete(replica).where(_r.seen_at < now - _FORGOTTEN))

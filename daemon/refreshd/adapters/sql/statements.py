@@ -134,7 +134,11 @@ RESTORE: Update = (
 )
 """An answer that was committed once, or never could be, is put back. It ends a hold that its absence has caused."""
 
-COMMITTED_AT: Update = update(store).values(last_commit_at=bindparam("at", type_=Instant))
+_AT = bindparam("at", type_=Instant)
+SIGN_OF_LIFE: Update = update(store).values(
+    last_commit_at=case((store.c.last_commit_at > _AT, store.c.last_commit_at), else_=_AT)
+)
+"""It never goes back but with the schedule, so that a start finds out about a clock that did (protocol R13)."""
 
 _KNOWN = c.key_id.in_(bindparam("keys", expanding=True))
 OPENABLE = or_(c.refresh_token.is_(None), c.key_id.is_(None), _KNOWN)

@@ -177,8 +177,6 @@ class SqlStore:
         return await self._reader.run(storms.under_way)
 
     async def shift(self, by: timedelta) -> None:
-        await self._commits.flushed()  # what was settled by the old time moves too
-
         def work(connection: Connection) -> None:
             found = self._engines.time(connection) if self._failover else None
             if found is None:
@@ -186,10 +184,11 @@ class SqlStore:
             else:
                 clock.shift_once(connection, by, now=found.at)
 
-        await self._writer.run(work)
+        async with self._commits.parted():  # what was settled by the old time moves too
+            await self._writer.run(work)
 
     async def touch(self, *, now: datetime) -> None:
-        await self._writer.run(lambda connection: connection.execute(statements.COMMITTED_AT, {"at": now}))
+        await self._writer.run(lambda connection: connection.execute(statements.SIGN_OF_LIFE, {"at": now}))
 
     async def may_take_keys(self, *, now: datetime) -> bool:
         asked = select(store_table.c.id).where(store_table.c.keys_adopted_at > now - holds.PERMISSION)
