@@ -166,14 +166,14 @@ class MemoryPublisher:
         self._check()
         return Standing(intact=self.meta == "ours", servers=self.servers)
 
-    async def publish(self, snapshots: Sequence[Snapshot]) -> Sequence[Published]:
+    async def publish(self, snapshots: Sequence[Snapshot], *, over: bool = False) -> Sequence[Published]:
         self._check()
         if self.failures:
             self.failures -= 1
             raise PublisherUnavailable("timed out")
         if self.swallows:
             await self._swallow()
-        return [self._publish(snapshot) for snapshot in snapshots]
+        return [self._publish(snapshot, over=over) for snapshot in snapshots]
 
     async def _swallow(self) -> None:
         self.swallowing.set()
@@ -186,9 +186,11 @@ class MemoryPublisher:
         self.shown.clear()
         self.meta = None
 
-    def _publish(self, snapshot: Snapshot) -> Published:
+    def _publish(self, snapshot: Snapshot, *, over: bool) -> Published:
         there = self.shown.get(snapshot.id)
         if there is not None and there.revision > snapshot.revision:
+            return Published.STALE
+        if there is not None and there.generation > snapshot.generation and not over:
             return Published.STALE
         self.events += [(snapshot.id, event) for event in snapshot.events]
         if there is not None and there.revision == snapshot.revision:

@@ -272,13 +272,42 @@ class TestHolding:
         """Never lowered, and an open attempt keeps the generation that its answer is compared with."""
         bed.add(grant("a"), grant("b"), grant("c"))
         [attempt] = await bed.claim(count=1)
-        bed.edit("c", revision=99)
+        bed.edit("c", revision=99, generation=9)
         found = {CredentialId(name): Counters(generation=5, revision=50) for name in "abc"}
         await bed.store.lift(found, now=START)
         names = sorted("abc", key=lambda name: name != attempt.credential.id)
         rows = [(bed.row(name)["generation"], bed.row(name)["revision"]) for name in names if name != "c"]
-        assert (99, 1) == (bed.row("c")["revision"], bed.row("c")["generation"])
+        assert (99, 9) == (bed.row("c")["revision"], bed.row("c")["generation"])
         assert [(1, 51), (5, 51)] == rows
+
+    async def test_a_newer_generation_is_taken_over_whatever_our_revision(self, bed: Bed) -> None:
+        """Compared by both, what is shown would stay above us for ever."""
+        bed.add(grant("a"))
+        bed.edit("a", revision=99)
+        await bed.store.lift({CredentialId("a"): Counters(generation=5, revision=50)}, now=START)
+        assert (5, 100) == (bed.row("a")["generation"], bed.row("a")["revision"])
+
+    async def test_rows_behind_what_is_published_are_held_without_an_attempt(self, bed: Bed) -> None:
+        """R11: not what is under way, was refreshed since the start, is as new as what is shown, or is a newer login."""
+        day = timedelta(days=1)
+        names = ["asked", "away", "behind", "equal", "login", "open", "refreshed"]
+        bed.add(*(grant(name) for name in names))
+        for name in names:
+            bed.edit(name, attempted_at=_micros(START - day), last_outcome="refreshed")
+        bed.edit("refreshed", attempted_at=_micros(START + SECOND))
+        bed.edit("asked", attempted_at=_micros(START + SECOND), last_outcome="deferred")
+        bed.edit("equal", generation=5)
+        bed.edit("login", attempted_at=None, last_outcome=None, login_at=_micros(START))
+        bed.edit("open", attempt_id="of another/1")
+        bed.edit("away", removed_at=_micros(START), refresh_token=None)
+        found = {CredentialId(name): Counters(generation=5, revision=50, updated_at=START - SECOND) for name in names}
+        held = await bed.store.hold_behind(found, since=START, now=START)
+        assert ["asked", "behind"] == [one.id for one in held]
+        assert {(5, Reason.STORE_BEHIND)} == {(one.generation, one.reason) for one in held}
+        row = bed.row("behind")
+        assert ("held", "store_behind", 5, 51, None) == tuple(
+            row[name] for name in ("health", "reason", "generation", "revision", "next_attempt_at")
+        )
 
     async def test_the_permission_to_take_keys_lasts_until_it_is_used_or_ten_minutes(self, bed: Bed) -> None:
         """A crash half way goes on; what was allowed and not needed is not a setting for the rest of the year."""

@@ -90,6 +90,7 @@ class MemoryStage:
 @dataclass(frozen=True, slots=True)
 class Publish:
     snapshots: tuple[Snapshot, ...]
+    over: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ class Flush:
 Step = Publish | Announce | Usurp | Flush
 
 
-def snapshot(name: CredentialId, revision: int, status: Status, life: timedelta | None) -> Snapshot:
+def snapshot(name: CredentialId, revision: int, generation: int, status: Status, life: timedelta | None) -> Snapshot:
     now = CLOCK.now()
     access = AccessToken(
         value=Secret(f"token-{revision}-{life}"),
@@ -124,7 +125,7 @@ def snapshot(name: CredentialId, revision: int, status: Status, life: timedelta 
         client=ClientName("acme"),
         status=status,
         reason=None,
-        generation=revision // 2,
+        generation=generation,
         revision=revision,
         in_doubt=False,
         relogin_soon=False,
@@ -141,13 +142,14 @@ snapshots = st.builds(
     snapshot,
     st.sampled_from(NAMES),
     st.integers(1, 6),
+    st.integers(1, 3),
     st.sampled_from(Status),
     st.sampled_from([timedelta(hours=1), timedelta(days=1), timedelta(0), -timedelta(hours=1), None]),
 )
 batches = st.lists(snapshots, max_size=4).map(tuple)
 steps: st.SearchStrategy[Step] = st.one_of(
-    st.builds(Publish, batches),
-    st.builds(Publish, batches),
+    st.builds(Publish, batches, st.just(value=False)),
+    st.builds(Publish, batches, st.booleans()),
     st.builds(Announce, st.booleans()),
     st.just(Usurp()),
     st.just(Flush()),
@@ -159,8 +161,8 @@ async def told(stage: Stage, todo: Sequence[Step], *, reads: bool) -> list[objec
     found: list[object] = []
     for step in todo:
         match step:
-            case Publish(snapshots=batch):
-                found.append(list(await stage.publisher.publish(batch)))
+            case Publish(snapshots=batch, over=over):
+                found.append(list(await stage.publisher.publish(batch, over=over)))
             case Announce(take=take):
                 found.append(replace(await stage.publisher.announce(take=take), servers="", evicting=""))
             case Usurp():

@@ -100,6 +100,10 @@ class Publisher(Protocol):
         """Whether what was announced still holds. Raises `PublisherUnavailable`."""
         ...
 
-    async def publish(self, snapshots: Sequence[Snapshot]) -> Sequence[Published]:
-        """Compare-and-set each on its revision; one result for each, in order. Raises `PublisherUnavailable`."""
+    async def publish(self, snapshots: Sequence[Snapshot], *, over: bool = False) -> Sequence[Published]:
+        """Compare-and-set each on its revision; one result for each, in order. Raises `PublisherUnavailable`.
+
+        A newer generation is never written over: a restored store may count past the revision of what its tokens are older than.
+        `over`: it is, as the keys are another store's, which an operator lets us take.
+        """
         ...

@@ -120,6 +120,12 @@ class Store(Protocol):
         """
         ...
 
+    async def hold_behind(
+        self, found: Mapping[CredentialId, Counters], *, since: datetime, now: datetime
+    ) -> Sequence[CredentialHeld]:
+        """The same for rows that nobody is refreshing, unless they were refreshed since then or are a newer login."""
+        ...
+
     async def rescued(self, attempt: Attempt) -> RescuedToken | None:
         """The newest token of this credential's family that was put aside and can be opened (protocol R5)."""
         ...

@@ -24,6 +24,7 @@ from refreshd.ports.clock import Clock
 from refreshd.ports.observer import Observer
 from refreshd.ports.publisher import Published, Publisher, PublisherUnavailable, Snapshot
 from refreshd.ports.store import Store, StoreUnavailable
+from refreshd.service.rollback_guard import RollbackGuard
 
 BATCH = 200
 RECONNECT_AFTER = 0.5
@@ -57,6 +58,7 @@ class Publication:
         publisher: Publisher,
         observer: Observer,
         clock: Clock,
+        guard: RollbackGuard,
         store_id: str,
         reached: Reached = unobserved,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -65,6 +67,7 @@ class Publication:
         self._publisher = publisher
         self._observer = observer
         self._clock = clock
+        self._guard = guard
         self._store_id = store_id
         self._reached = reached
         self._pause = pause
@@ -199,11 +202,12 @@ class Publication:
         if not self._republishing:
             return
         page = await self._store.page(after=self._republish_after, limit=BATCH)
+        if self._taking and page:
+            await self._rise_above(page)
+            page = await self._store.page(after=self._republish_after, limit=BATCH)
         self._republishing = len(page) == BATCH
         if page:
             self._republish_after = page[-1].id
-            if self._taking:
-                page = await self._lifted(page)
             oldest = self._clock.now() - SHOW_REMOVAL
             # events belong to the pending pass, which marks them spent; shown here too they would be told twice
             due = [
@@ -214,17 +218,16 @@ class Publication:
             self._taking = False
             await self._store.keys_taken()
 
-    async def _lifted(self, page: Sequence[Snapshot]) -> Sequence[Snapshot]:
-        """Raise our counters above those of the keys that we take over; what was raised is pending, and shown as that."""
+    async def _rise_above(self, page: Sequence[Snapshot]) -> None:
+        """Raise our counters above those of the keys that we take over. What was raised is pending, too, and told of then."""
         found = await self._publisher.published([one.id for one in page])
         ahead = {one.id: found[one.id] for one in page if one.id in found and found[one.id].revision >= one.revision}
         await self._store.lift(ahead, now=self._clock.now())
         self.wake()
-        return [one for one in page if one.id not in ahead]
 
     async def _publish(self, snapshots: Sequence[Snapshot], *, pending: bool) -> Sequence[Published]:
         self._reached(Step.PUBLISH_BEGUN)
-        results = await self._publisher.publish(snapshots)
+        results = await self._publisher.publish(snapshots, over=self._taking)
         self._reached(Step.PUBLISH_WRITTEN)
         now = self._clock.now()
         stale = [one for one, result in zip(snapshots, results, strict=True) if result is Published.STALE]
@@ -280,11 +283,13 @@ class Publication:
     async def _overtake(self, stale: Sequence[Snapshot]) -> None:
         """Lift the counters of a restored store above what is published, or equal ones would say two things.
 
-        Not where a newer token is published: the rollback guard holds that credential before it is refreshed.
+        Where a newer token is published, its own is a spent one, unless it got that since the start: it is set aside first.
         """
         found = await self._publisher.published([one.id for one in stale])
-        ours = {
-            one.id: found[one.id] for one in stale if one.id in found and found[one.id].generation <= one.generation
-        }
-        await self._store.lift(ours, now=self._clock.now())
+        ahead = {one.id: found[one.id] for one in stale if one.id in found}
+        if behind := {
+            one.id: ahead[one.id] for one in stale if one.id in ahead and ahead[one.id].generation > one.generation
+        }:
+            await self._guard.set_aside(behind)
+        await self._store.lift(ahead, now=self._clock.now())
         self.wake()

@@ -54,6 +54,14 @@ class RollbackGuard:
                 await self._hold(one, behind[one.id], now)
         return [one for one in attempts if one.id not in behind]
 
+    async def set_aside(self, found: Mapping[CredentialId, Counters]) -> None:
+        """Hold what a publication has met newer generations of, before anything that changes a row can hide them."""
+        now = self._clock.now()
+        if await self._store.may_take_keys(now=now):
+            return
+        for event in await self._store.hold_behind(found, since=self._started_at, now=now):
+            self._observer.on_event(event)
+
     async def _published(self, attempts: Sequence[Attempt]) -> Mapping[CredentialId, Counters]:
         if not attempts or self._clock.monotonic() < self._rests_until:
             return {}

@@ -101,15 +101,16 @@ def assemble(
         concurrency=measures.concurrency,
         on_free=lambda: scanner.wake(),  # noqa: PLW0108 - the scanner is made later
     )
+    guard = RollbackGuard(store=store, publisher=ports.publisher, observer=observer, clock=clock)
     publication = Publication(
         store=store,
         publisher=ports.publisher,
         observer=observer,
         clock=clock,
+        guard=guard,
         store_id=measures.store_id,
         reached=ports.reached,
     )
-    guard = RollbackGuard(store=store, publisher=ports.publisher, observer=observer, clock=clock)
     timekeeper = _timekeeper(ports, guard, throttle, publication)
     refresher = Refresher(
         registered,

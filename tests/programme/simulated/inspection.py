@@ -103,8 +103,8 @@ class Inspection:
         status = self._server.get(KEYS.status(name))
         forgotten = status is None and row["removed_at"] is not None  # a tombstone lives for a day
         shown = forgotten or (status is not None and status.revision == row["revision"])
-        if status is not None and status.revision > row["revision"] and self._watch.restored_at > 0:
-            return  # an old store; set aside at its next turn
+        if status is not None and status.generation > row["generation"] and self._watch.restored_at > 0:
+            return  # an old store that met Redis too late: set aside when the request under way has ended
         if row["published_revision"] != row["revision"] or not shown:
             self._watch.broken(f"{name}: revision {row['revision']} is not published: {status}")
         if not self._watch.blind:  # else it goes on as another store would: equal revisions may say different things

@@ -22,6 +22,10 @@ class Entry:
     fields: Mapping[str, str]
     dies_at: float | None
 
+    @property
+    def generation(self) -> int:
+        return int(self.fields["generation"])
+
 
 class Server:
     """What outlives the daemon. `half`: the next batch is written, but nobody hears of it."""
@@ -91,10 +95,14 @@ class Server:
             if entry is not None and "access_token" in entry.fields:
                 yield name, entry
 
-    def set(self, write: Write) -> Published:
+    def set(self, write: Write, *, over: bool) -> Published:
         there = self.get(write.key)
-        if there is not None and there.revision >= write.revision:
-            return Published.SAME if there.revision == write.revision else Published.STALE
+        if there is not None and there.revision > write.revision:
+            return Published.STALE
+        if there is not None and there.generation > write.generation and not over:
+            return Published.STALE
+        if there is not None and there.revision == write.revision:
+            return Published.SAME
         if write.revision < self.highest.get(write.key, 0):
             self.went_back.append(write.key)
         self.highest[write.key] = write.revision
@@ -145,18 +153,18 @@ class SimPublisher:
         self._check()
         return Standing(intact=self._server.meta == self._store_id)
 
-    async def publish(self, snapshots: Sequence[Snapshot]) -> Sequence[Published]:
+    async def publish(self, snapshots: Sequence[Snapshot], *, over: bool = False) -> Sequence[Published]:
         self._check()
-        results = [self._publish(one) for one in snapshots]
+        results = [self._publish(one, over=over) for one in snapshots]
         self._refused = True
         self._server.halve()
         self._refused = False
         return results
 
-    def _publish(self, snapshot: Snapshot) -> Published:
+    def _publish(self, snapshot: Snapshot, *, over: bool) -> Published:
         token = KEYS.token_write(snapshot, self._clock.now())
         writes = [KEYS.status_write(snapshot), *([token] if token else [])]
-        results = [self._server.set(write) for write in writes]
+        results = [self._server.set(write, over=over) for write in writes]
         return Published.STALE if Published.STALE in results else results[0]
 
     def _check(self) -> None:

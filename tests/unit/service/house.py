@@ -136,7 +136,7 @@ class House:
         self.health, self.throttle, self.publication = services.health, services.throttle, services.publication
         self.refresher, self.pool, self.scanner = services.refresher, services.pool, services.scanner
         self.housekeeping, self.supervisor = services.housekeeping, services.supervisor
-        self.timekeeper, self.desk = services.timekeeper, services.requests
+        self.timekeeper, self.desk, self.guard = services.timekeeper, services.requests, services.guard
         self.missed_ticks = 0
 
     def client(self, token_endpoint: str = "https://provider.example/token") -> Client:

@@ -93,6 +93,7 @@ async def test_comparing_leaves_room_for_refreshing(house: House) -> None:
         publisher=house.publisher,
         observer=house.observer,
         clock=house.clock,
+        guard=house.guard,
         store_id="ours",
         pause=pause,
     )
@@ -129,6 +130,7 @@ async def test_after_several_were_published_the_next_ones_share_a_round(house: H
         publisher=house.publisher,
         observer=house.observer,
         clock=house.clock,
+        guard=house.guard,
         store_id="ours",
         pause=pause,
     )

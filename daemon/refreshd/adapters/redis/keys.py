@@ -10,20 +10,23 @@ from refreshd.ports.publisher import Snapshot
 SCHEMA = "1"
 TOMBSTONE_LIFE = timedelta(hours=24)
 EVENTS_CAP = 10_000
+ANY = -1
+"""Instead of a generation: whatever may be there is written over."""
 
-# KEYS[1] the hash; ARGV[1] revision, ARGV[2] life in ms (0: for ever, -1: none), then field, value, ...
+# KEYS[1] the hash; ARGV[1] revision, ARGV[2] generation (-1: any), ARGV[3] life in ms (0: for ever, -1: none),
+# then field, value, ...
+# 0: what is there is newer, by its revision or, as a restored store may count past it, by its generation.
 COMPARE_AND_SET = """
-local there = redis.call('HGET', KEYS[1], 'revision')
-if there then
-  there = tonumber(there)
-  local mine = tonumber(ARGV[1])
-  if there and there > mine then return 0 end
-  if there == mine then return 2 end
-end
+local there = redis.call('HMGET', KEYS[1], 'revision', 'generation')
+local revision, generation = tonumber(there[1] or ''), tonumber(there[2] or '')
+local mine = tonumber(ARGV[1])
+if revision and revision > mine then return 0 end
+if generation and tonumber(ARGV[2]) >= 0 and generation > tonumber(ARGV[2]) then return 0 end
+if revision == mine then return 2 end
 redis.call('DEL', KEYS[1])
-local life = tonumber(ARGV[2])
+local life = tonumber(ARGV[3])
 if life < 0 then return 1 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 3))
+redis.call('HSET', KEYS[1], unpack(ARGV, 4))
 if life > 0 then redis.call('PEXPIRE', KEYS[1], life) end
 return 1
 """
@@ -31,10 +34,11 @@ return 1
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One hash to set if its revision is older. `life` None: the key stays; 0: it goes."""
+    """One hash to set if what is there is older. `generation`: as in the hash, or `ANY`. `life` None: the key stays; 0: it goes."""
 
     key: str
     revision: int
+    generation: int
     fields: Mapping[str, str]
     life: timedelta | None
 
@@ -42,7 +46,7 @@ class Write:
         """KEYS and ARGV of the script."""
         life = 0 if self.life is None else self.life // timedelta(milliseconds=1) or -1
         pairs = [text for pair in self.fields.items() for text in pair]
-        return [self.key, str(self.revision), str(life), *pairs]
+        return [self.key, str(self.revision), str(self.generation), str(life), *pairs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +83,15 @@ class Keyspace:
         What has expired also ends an older key that was given too long a life by a clock that was behind.
         """
         if snapshot.withdrawn:
-            return Write(self.token(snapshot.id), snapshot.revision, _counters(snapshot), TOMBSTONE_LIFE)
+            return Write(
+                self.token(snapshot.id), snapshot.revision, snapshot.generation, _counters(snapshot), TOMBSTONE_LIFE
+            )
         access = snapshot.access
         if access is None or access.expires_at is None:
             return None
         life = access.expires_at - now
         if life < timedelta(milliseconds=1):
-            return Write(self.token(snapshot.id), snapshot.revision, {}, timedelta(0))
+            return Write(self.token(snapshot.id), snapshot.revision, snapshot.generation, {}, timedelta(0))
         fields = {
             "access_token": access.value.reveal(),
             "token_type": access.token_type,
@@ -95,12 +101,12 @@ class Keyspace:
             "client": snapshot.client,
             **_counters(snapshot),
         }
-        return Write(self.token(snapshot.id), snapshot.revision, fields, life)
+        return Write(self.token(snapshot.id), snapshot.revision, snapshot.generation, fields, life)
 
     def status_write(self, snapshot: Snapshot) -> Write:
         key = self.status(snapshot.id)
         if snapshot.status is Status.REMOVED:
-            return Write(key, snapshot.revision, _counters(snapshot), TOMBSTONE_LIFE)
+            return Write(key, snapshot.revision, snapshot.generation, _counters(snapshot), TOMBSTONE_LIFE)
         fields = {
             "status": snapshot.status.value,
             "relogin_soon": str(int(snapshot.relogin_soon)),
@@ -111,7 +117,7 @@ class Keyspace:
             "updated_at": _unix(snapshot.updated_at),
             **_counters(snapshot),
         }
-        return Write(key, snapshot.revision, fields, None)
+        return Write(key, snapshot.revision, snapshot.generation, fields, None)
 
 
 def relogin_score(snapshot: Snapshot) -> float | None:

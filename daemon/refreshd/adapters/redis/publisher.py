@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, TypeGuard, cast
@@ -11,6 +12,7 @@ from redis.exceptions import NoScriptError
 
 from refreshd.adapters.redis.connecting import Place
 from refreshd.adapters.redis.keys import (
+    ANY,
     COMPARE_AND_SET,
     EVENTS_CAP,
     SCHEMA,
@@ -82,7 +84,7 @@ class RedisPublisher:
             found = await cast("Any", self._redis.hget(self._keys.meta, "store_id"))
         return Standing(intact=found == self._identity["store_id"], servers=servers)
 
-    async def publish(self, snapshots: Sequence[Snapshot]) -> Sequence[Published]:
+    async def publish(self, snapshots: Sequence[Snapshot], *, over: bool = False) -> Sequence[Published]:
         now = self._clock.now()
         writes: list[Write] = []
         spans: list[int] = []
@@ -91,6 +93,8 @@ class RedisPublisher:
             mine = [self._keys.status_write(snapshot), *([token] if token else [])]
             writes.extend(mine)
             spans.append(len(mine))
+        if over:
+            writes = [replace(one, generation=ANY) for one in writes]
         async with self._link.call():
             answers = _reached(await self._compare_and_set(writes))
             results = _results(answers, spans)

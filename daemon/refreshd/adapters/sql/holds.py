@@ -1,16 +1,30 @@
 """Setting a credential aside until a person has seen to it, and counters that are ahead of ours."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, RowMapping, Update, bindparam, case, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    RowMapping,
+    Update,
+    and_,
+    bindparam,
+    case,
+    false,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from refreshd.adapters.sql import statements
 from refreshd.adapters.sql.rows import RowCodec, encode_events
 from refreshd.adapters.sql.schema import HELD, Instant, credential
 from refreshd.domain.credential import CredentialId, Health, Lane, Reason
 from refreshd.domain.events import CredentialHeld, StreamEvent
+from refreshd.domain.outcome import REFRESHED
 from refreshd.ports.publisher import Counters
 from refreshd.ports.sealer import Undecryptable
 from refreshd.ports.store import Attempt
@@ -24,6 +38,14 @@ _HELD: Mapping[str, Any] = {
     "next_attempt_at": None,
     "unpublished_events": c.unpublished_events.op("||")(encode_events((StreamEvent.HELD,))),
     "updated_at": bindparam("at", type_=Instant),
+}
+_BEHIND: Mapping[str, Any] = {
+    **_HELD,
+    "reason": Reason.STORE_BEHIND.value,
+    "access_token": None,
+    "issued_at": None,
+    "expires_at": None,
+    "refresh_at": None,
 }
 
 
@@ -47,12 +69,7 @@ def behind(connection: Connection, attempt: Attempt, found: Counters, now: datet
         update(credential)
         .where(c.id == bindparam("b_id"), c.attempt_id == bindparam("b_attempt_id"))
         .values(
-            **_HELD,
-            reason=Reason.STORE_BEHIND.value,
-            access_token=None,
-            issued_at=None,
-            expires_at=None,
-            refresh_at=None,
+            **_BEHIND,
             **_lifted(c.attempt_id.is_not(None)),
         ),
         {"b_id": before.id, "b_attempt_id": attempt.id, "at": now, **_values(found)},
@@ -60,6 +77,35 @@ def behind(connection: Connection, attempt: Attempt, found: Counters, now: datet
     if result.rowcount == 0:
         return None
     return CredentialHeld(id=before.id, client=before.client, generation=found.generation, reason=Reason.STORE_BEHIND)
+
+
+def all_behind(
+    connection: Connection, found: Mapping[CredentialId, Counters], *, since: datetime, now: datetime
+) -> Sequence[CredentialHeld]:
+    """The same for rows at rest that were not refreshed since then. Not for a login that is newer than what is published."""
+    events = []
+    for name, counters in sorted(found.items()):
+        newer_login = (
+            and_(c.attempted_at.is_(None), c.login_at > counters.updated_at) if counters.updated_at else false()
+        )
+        client = connection.scalar(
+            update(credential)
+            .where(
+                c.id == name,
+                c.attempt_id.is_(None),
+                c.removed_at.is_(None),
+                c.generation < counters.generation,
+                or_(c.attempted_at.is_(None), c.attempted_at <= since, c.last_outcome != REFRESHED),
+                not_(newer_login),
+            )
+            .values(**_BEHIND, **_lifted(c.attempt_id.is_(None)))
+            .returning(c.client),
+            {"at": now, **_values(counters)},
+        )
+        if client is not None:
+            reason = Reason.STORE_BEHIND
+            events.append(CredentialHeld(id=name, client=client, generation=counters.generation, reason=reason))
+    return events
 
 
 def freed(now: datetime) -> Update:
@@ -97,7 +143,8 @@ def _opens(codec: RowCodec, row: RowMapping) -> bool:
 
 def lift(connection: Connection, found: Mapping[CredentialId, Counters], now: datetime) -> None:
     """Raise counters above those met in Redis. An open attempt keeps its generation, which its answer is compared with."""
-    statement = update(credential).where(c.id == bindparam("b_id"), c.revision <= _revision())
+    overtaken = and_(c.attempt_id.is_(None), c.generation < _generation())
+    statement = update(credential).where(c.id == bindparam("b_id"), or_(c.revision <= _revision(), overtaken))
     connection.execute(
         statement.values(updated_at=bindparam("at", type_=Instant), **_lifted(c.attempt_id.is_(None))),
         [{"b_id": name, "at": now, **_values(counters)} for name, counters in sorted(found.items())],
@@ -105,16 +152,19 @@ def lift(connection: Connection, found: Mapping[CredentialId, Counters], now: da
 
 
 def _lifted(may_change_generation: Any) -> Mapping[str, Any]:
-    generation = bindparam("found_generation", type_=BigInteger)
-    higher = may_change_generation & (c.generation < generation)
+    higher = may_change_generation & (c.generation < _generation())
     return {
-        "generation": case((higher, generation), else_=c.generation),
+        "generation": case((higher, _generation()), else_=c.generation),
         "revision": case((c.revision > _revision(), c.revision), else_=_revision()) + 1,
     }
 
 
 def _revision() -> Any:
     return bindparam("found_revision", type_=BigInteger)
+
+
+def _generation() -> Any:
+    return bindparam("found_generation", type_=BigInteger)
 
 
 def _values(found: Counters) -> Mapping[str, int]:

@@ -161,6 +161,11 @@ class SqlStore:
     async def hold(self, attempt: Attempt, found: Counters, *, now: datetime) -> CredentialHeld | None:
         return await self._writer.run(lambda connection: holds.behind(connection, attempt, found, now))
 
+    async def hold_behind(
+        self, found: Mapping[CredentialId, Counters], *, since: datetime, now: datetime
+    ) -> Sequence[CredentialHeld]:
+        return await self._writer.run(lambda connection: holds.all_behind(connection, found, since=since, now=now))
+
     async def rescued(self, attempt: Attempt) -> RescuedToken | None:
         return await self._reader.run(lambda connection: rescue.newest(connection, self._codec, attempt))
 
