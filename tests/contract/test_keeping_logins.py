@@ -228,6 +228,16 @@ class TestStorms:
         await bed.store.end_storm(ACME, counts_from=START, now=START, anew=True)
         assert {0} == {one.credential.rejections for one in await bed.claim(START)}
 
+    @pytest.mark.parametrize("anew", [True, False])
+    async def test_its_end_hurries_no_doubt(self, bed: Bed, *, anew: bool) -> None:
+        """Found by random sequences: a request of ours was still on its way when its token was presented again (R8)."""
+        bed.add(*(grant(f"c{number}") for number in range(3)))
+        await self.refuse(bed, 3, START)
+        bed.edit("c1", in_doubt=1, next_attempt_at=_micros(START + MINUTE))
+        await bed.store.begin_storm(ACME, now=START)
+        await bed.store.end_storm(ACME, counts_from=START, now=START, anew=anew)
+        assert ["c0", "c2"] == sorted(one.credential.id for one in await bed.claim(START + SECOND))
+
     async def test_old_condemnations_that_heal_in_vain_make_no_storm(self, bed: Bed) -> None:
         """Logins condemned together are tried again together."""
         bed.add(*(grant(f"c{number}") for number in range(6)))

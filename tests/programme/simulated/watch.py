@@ -279,7 +279,7 @@ class Watch:
         """Our own delayed request must have died before the token is presented again (R8); after a crash since the claim."""
         now = self._timeline.now
         for one in earlier:
-            if one.answered or max(self.stepped_at, self.hurried_at) > one.sent_at:
+            if one.answered or max(self.stepped_at, self.hurried_at) >= one.claimed_at:
                 continue
             if one.ended_at is None:
                 self.broken(f"{claim.credential}: presented while an earlier request is under way")

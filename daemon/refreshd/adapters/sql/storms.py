@@ -46,7 +46,7 @@ def begin(connection: Connection, client: ClientName, now: datetime) -> bool:
 def end(
     connection: Connection, client: ClientName, counts_from: datetime, now: datetime, *, anew: bool = False
 ) -> bool:
-    """Also makes the refused due, those condemned before the storm was seen as one included.
+    """Also makes the refused due, those condemned before the storm was seen as one included. A doubt is still settling.
 
     `anew`: their refusals are forgotten, as a provider that was at fault gave them; each is confirmed again.
     """
@@ -56,7 +56,7 @@ def end(
         return False
     recent = or_(c.condemned_at.is_(None), c.condemned_at >= began_at - WINDOW)
     refused = (REFUSED, SCHEDULED, c.client == client, c.rejections > 0, c.attempt_id.is_(None), recent)
-    connection.execute(update(credential).where(*refused).values(next_attempt_at=literal(now, Instant)))
+    connection.execute(update(credential).where(*refused, c.in_doubt == 0).values(next_attempt_at=literal(now, Instant)))
     if anew:
         connection.execute(update(credential).where(*refused, c.health == Health.ACTIVE.value).values(_FORGIVEN))
     return True
