@@ -1,6 +1,5 @@
 """One refresh from the claimed attempt to the stored answer. Between answer and commit stands nothing but `settle`."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -16,14 +15,13 @@ from refreshd.domain.events import (
     MarginShrunk,
     RequestFinished,
     RescuedTokenAdopted,
-    ResponsesUnpersisted,
     SlidingProven,
     StoreFailed,
     TokenRescued,
 )
 from refreshd.domain.machine_grant import without_login
 from refreshd.domain.outcome import Outcome, Refreshed, Rejected, label
-from refreshd.domain.policy import LONGEST_COMMIT_WAIT, LifetimeFrom, RefreshPolicy, margin
+from refreshd.domain.policy import LifetimeFrom, RefreshPolicy, margin
 from refreshd.domain.rescue import as_answer
 from refreshd.domain.settle import settle
 from refreshd.domain.steps import Reached, Step, unobserved
@@ -32,13 +30,11 @@ from refreshd.ports.clock import Clock
 from refreshd.ports.observer import Observer
 from refreshd.ports.store import Attempt, Committed, Conflict, Store, StoreUnavailable
 from refreshd.ports.token_endpoint import NotSent, TokenEndpoint
+from refreshd.service.answers import Answers
 from refreshd.service.grant_judge import GrantJudge
 from refreshd.service.health import Health
 from refreshd.service.throttle import Throttle
 from refreshd.service.timekeeper import Moment, Timekeeper
-
-_FIRST_RETRY = 0.1  # seconds
-_LONGEST_RETRY = LONGEST_COMMIT_WAIT.total_seconds()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +46,7 @@ class Registration:
 
 
 class Refresher:
-    """Presents refresh tokens, one attempt at a time for each task of the pool.
-
-    `storing` counts answers on their way into the store, `unpersisted` those that it has refused so far (protocol R6).
-    """
+    """Presents refresh tokens, one attempt at a time for each task of the pool."""
 
     def __init__(
         self,
@@ -66,6 +59,7 @@ class Refresher:
         observer: Observer,
         clock: Clock,
         judge: GrantJudge,
+        answers: Answers,
         draw: Callable[[], float],
         on_commit: Callable[[], None],
         timekeeper: Timekeeper,
@@ -79,13 +73,12 @@ class Refresher:
         self._observer = observer
         self._clock = clock
         self._judge = judge
+        self._answers = answers
         self._draw = draw
         self._on_commit = on_commit
         self._timekeeper = timekeeper
         self._reached = reached
         self._short_lived: set[ClientName] = set()
-        self.storing = 0
-        self.unpersisted = 0
 
     @property
     def clients(self) -> Mapping[ClientName, Client]:
@@ -123,7 +116,7 @@ class Refresher:
             attempt = replace(attempt, credential=moved(before, by))
         transition = await self._settle(attempt, _unrotated(outcome, attempt), current.policy, took=took)
         self._reached(Step.SETTLED)
-        verdict = await self._store_answer(attempt, transition, settled_at)
+        verdict = await self._answers.store(attempt, transition, settled_at)
         self._reached(Step.COMMITTED)
         self._observer.on_event(RequestFinished(client=before.client, outcome=label(outcome), duration=took))
         await self._tell(attempt, transition, verdict, current)
@@ -176,59 +169,6 @@ class Refresher:
         self._observer.on_event(
             AttemptReleased(id=before.id, client=before.client, generation=before.generation, cause=cause)
         )
-
-    async def _store_answer(
-        self, attempt: Attempt, transition: Transition, settled_at: Moment
-    ) -> Committed | Conflict | None:
-        """Commit, and count the answer meanwhile: until it is stored this process must not end."""
-        self.storing += 1
-        self._health.holds(1)
-        try:
-            return await self._commit(attempt, transition, settled_at)
-        finally:
-            self.storing -= 1
-            self._health.holds(-1)
-
-    async def _commit(
-        self, attempt: Attempt, transition: Transition, settled_at: Moment
-    ) -> Committed | Conflict | None:
-        """Try for as long as it takes. None: a drain began, and the answer holds no token or is kept beside the store."""
-        try:
-            return await self._try_to_commit(attempt, transition, settled_at)
-        except StoreUnavailable as exc:
-            self._observer.on_event(StoreFailed(doing="commit", error=str(exc)))
-            kept = exc.kept
-        self._count_unpersisted(1)
-        try:
-            return await self._commit_again(attempt, transition, settled_at, kept=kept)
-        finally:
-            self._count_unpersisted(-1)
-
-    async def _commit_again(
-        self, attempt: Attempt, transition: Transition, settled_at: Moment, *, kept: bool
-    ) -> Committed | Conflict | None:
-        wait = _FIRST_RETRY
-        while (transition.has_tokens and not kept) or not self._health.draining:
-            await asyncio.sleep(wait)
-            wait = min(2 * wait, _LONGEST_RETRY)
-            try:
-                return await self._try_to_commit(attempt, transition, settled_at)
-            except StoreUnavailable as exc:
-                self._observer.on_event(StoreFailed(doing="commit", error=str(exc)))
-                kept = exc.kept
-        return None
-
-    async def _try_to_commit(
-        self, attempt: Attempt, transition: Transition, settled_at: Moment
-    ) -> Committed | Conflict:
-        """By the time that the stored schedule goes by now: it may have moved since the answer was settled."""
-        if by := self._timekeeper.moved_since(settled_at):
-            transition = replace(transition, after=moved(transition.after, by))
-        return await self._store.commit(attempt, transition, now=self._clock.now())
-
-    def _count_unpersisted(self, change: int) -> None:
-        self.unpersisted += change
-        self._observer.on_event(ResponsesUnpersisted(count=self.unpersisted))
 
     async def _tell(
         self,

@@ -8,11 +8,11 @@ from datetime import timedelta
 
 from refreshd.domain.events import DaemonDraining, DaemonStopped, TaskCrashed
 from refreshd.ports.observer import Observer
+from refreshd.service.answers import Answers
 from refreshd.service.health import Health
 from refreshd.service.housekeeping import Housekeeping
 from refreshd.service.pool import Pool
 from refreshd.service.publication import Publication
-from refreshd.service.refresher import Refresher
 from refreshd.service.requests import RequestDesk
 from refreshd.service.scanner import Scanner
 
@@ -31,7 +31,7 @@ class Supervisor:
         housekeeping: Housekeeping,
         requests: RequestDesk,
         pool: Pool,
-        refresher: Refresher,
+        answers: Answers,
         health: Health,
         observer: Observer,
         drain_timeout: timedelta,
@@ -41,7 +41,7 @@ class Supervisor:
         self._housekeeping = housekeeping
         self._requests = requests
         self._pool = pool
-        self._refresher = refresher
+        self._answers = answers
         self._health = health
         self._observer = observer
         self._drain_timeout = drain_timeout.total_seconds()
@@ -105,7 +105,7 @@ class Supervisor:
         """Bounded by the drain's limit, but never left while an answer is not stored (protocol R6)."""
         drained = asyncio.create_task(self._pool.drained(), name="drain")
         await asyncio.wait({drained}, timeout=self._drain_timeout)
-        while self._refresher.storing and not drained.done():
+        while self._answers.storing and not drained.done():
             await asyncio.wait({drained}, timeout=1.0)
         drained.cancel()
 

@@ -59,7 +59,7 @@ def background(
             ring=opened.sealer,
             rows=_sealed_rows(opened, store, owner=owner),
             observer=observer,
-            busy=lambda: services.refresher.storing > 0,
+            busy=lambda: services.answers.storing > 0,
         ),
         on_duty=on_duty,
     )

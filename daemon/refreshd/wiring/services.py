@@ -16,6 +16,7 @@ from refreshd.ports.publisher import Publisher
 from refreshd.ports.requests import Requests
 from refreshd.ports.store import Store
 from refreshd.ports.token_endpoint import TokenEndpoint
+from refreshd.service.answers import Answers
 from refreshd.service.discoverer import Discoverer, Published
 from refreshd.service.grant_judge import GrantJudge
 from refreshd.service.health import Health
@@ -71,6 +72,7 @@ class Services:
     health: Health
     throttle: Throttle
     publication: Publication
+    answers: Answers
     refresher: Refresher
     pool: Pool
     scanner: Scanner
@@ -112,6 +114,7 @@ def assemble(
         reached=ports.reached,
     )
     timekeeper = _timekeeper(ports, guard, throttle, publication)
+    answers = Answers(store=store, timekeeper=timekeeper, health=health, observer=observer, clock=clock)
     refresher = Refresher(
         registered,
         store=store,
@@ -121,6 +124,7 @@ def assemble(
         observer=observer,
         clock=clock,
         judge=GrantJudge(store=store, observer=observer, clock=clock),
+        answers=answers,
         draw=ports.draw,
         on_commit=publication.wake,
         timekeeper=timekeeper,
@@ -142,7 +146,7 @@ def assemble(
         observer=observer,
         clock=clock,
         scan_interval=measures.scan_interval,
-        blocked=lambda: refresher.unpersisted > 0,
+        blocked=lambda: answers.unpersisted > 0,
         on_missed_tick=on_missed_tick,
     )
     housekeeping = _housekeeping(ports, registered, limits, on_change=publication.wake)
@@ -161,7 +165,7 @@ def assemble(
         housekeeping=housekeeping,
         requests=requests,
         pool=pool,
-        refresher=refresher,
+        answers=answers,
         health=health,
         observer=observer,
         drain_timeout=measures.drain_timeout,
@@ -172,6 +176,7 @@ def assemble(
         health=health,
         throttle=throttle,
         publication=publication,
+        answers=answers,
         refresher=refresher,
         pool=pool,
         scanner=scanner,

@@ -134,7 +134,8 @@ class House:
         )
         self.discoverer = services.discoverer
         self.health, self.throttle, self.publication = services.health, services.throttle, services.publication
-        self.refresher, self.pool, self.scanner = services.refresher, services.pool, services.scanner
+        self.answers, self.refresher = services.answers, services.refresher
+        self.pool, self.scanner = services.pool, services.scanner
         self.housekeeping, self.supervisor = services.housekeeping, services.supervisor
         self.timekeeper, self.desk, self.guard = services.timekeeper, services.requests, services.guard
         self.missed_ticks = 0

@@ -155,13 +155,13 @@ async def test_an_answer_that_cannot_be_stored_is_kept_until_it_can(house: House
     await house.scanner.scan()
     while house.store.failed_commits < 2:
         await asyncio.sleep(0)
-    assert 1 == house.refresher.unpersisted
+    assert 1 == house.answers.unpersisted
     house.clock.advance(SECOND)
     await house.scanner.scan()
     assert ["refresh-a"] == house.presented()
     house.store.commits_fail = False
     await house.pool.drained()
-    assert (Secret("refresh-1"), 0) == (house.stored("a"), house.refresher.unpersisted)
+    assert (Secret("refresh-1"), 0) == (house.stored("a"), house.answers.unpersisted)
     counts = [one.count for one in house.observer.events if isinstance(one, ResponsesUnpersisted)]
     assert [1, 0] == counts
 

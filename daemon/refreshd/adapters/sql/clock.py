@@ -1,10 +1,11 @@
 """A wall clock that jumped: every instant of the schedule moves with it, so that nothing is early, late or stuck (protocol R13)."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, Table, case, literal, select, update
 
+from refreshd.adapters.sql.engines import DatabaseTime
 from refreshd.adapters.sql.schema import (
     credential,
     duty,
@@ -45,20 +46,21 @@ AHEAD = timedelta(seconds=3)
 """More than a sign of life can be, that was just moved; less than a jump that is acted on."""
 
 
-def shift(connection: Connection, by: timedelta) -> None:
-    """Dates that people and providers know (login, rotation, deadline) stay; consumers are shown the moved expiry."""
+def shift(connection: Connection, by: timedelta, *, seen: DatabaseTime | None) -> None:
+    """Where several daemons see one jump back, only the first of them finds the store's sign of life in the future.
+
+    `seen`: the time of the clock that they share. Dates that people and providers know (login, rotation, deadline) stay; consumers
+    are shown the moved expiry.
+    """
+    if seen is not None:
+        last = connection.scalar(select(store.c.last_commit_at).with_for_update())
+        if last is None or last - seen.at <= AHEAD:
+            return
     for table, names in _MOVED:
         values: dict[str, Any] = {name: _moved(table.c[name], by) for name in names}
         if table is credential:
             values["revision"] = credential.c.revision + case((credential.c.expires_at.is_not(None), 1), else_=0)
         connection.execute(update(table).values(values))
-
-
-def shift_once(connection: Connection, by: timedelta, *, now: datetime) -> None:
-    """The same where several daemons see one jump back: only the first of them finds the store's sign of life in the future."""
-    last = connection.scalar(select(store.c.last_commit_at).with_for_update())
-    if last is not None and last - now > AHEAD:
-        shift(connection, by)
 
 
 def _moved(column: Column[Any], by: timedelta) -> Any:

@@ -183,11 +183,7 @@ class SqlStore:
 
     async def shift(self, by: timedelta) -> None:
         def work(connection: Connection) -> None:
-            found = self._engines.time(connection) if self._failover else None
-            if found is None:
-                clock.shift(connection, by)
-            else:
-                clock.shift_once(connection, by, now=found.at)
+            clock.shift(connection, by, seen=self._engines.time(connection) if self._failover else None)
 
         async with self._commits.parted():  # what was settled by the old time moves too
             await self._writer.run(work)

@@ -56,7 +56,9 @@ def end(
         return False
     recent = or_(c.condemned_at.is_(None), c.condemned_at >= began_at - WINDOW)
     refused = (REFUSED, SCHEDULED, c.client == client, c.rejections > 0, c.attempt_id.is_(None), recent)
-    connection.execute(update(credential).where(*refused, c.in_doubt == 0).values(next_attempt_at=literal(now, Instant)))
+    connection.execute(
+        update(credential).where(*refused, c.in_doubt == 0).values(next_attempt_at=literal(now, Instant))
+    )
     if anew:
         connection.execute(update(credential).where(*refused, c.health == Health.ACTIVE.value).values(_FORGIVEN))
     return True
