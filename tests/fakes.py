@@ -130,6 +130,7 @@ class FakeDiscovery:
 class MemoryPublisher:
     """`Publisher` on dictionaries: the same compare-and-set on revision.
 
+    `lives`: what the last batch gave its tokens.
     `swallows`: cancellations it will not hear of. `failures`: writes that fail. `servers`: who it is; `evicting`: its policy.
     """
 
@@ -143,6 +144,7 @@ class MemoryPublisher:
         self.swallows = 0
         self.swallowing = asyncio.Event()
         self.failures = 0
+        self.lives: dict[str, timedelta] = {}
 
     async def announce(self, *, take: bool = False) -> Announced:
         self._check()
@@ -166,14 +168,19 @@ class MemoryPublisher:
         self._check()
         return Standing(intact=self.meta == "ours", servers=self.servers)
 
-    async def publish(self, snapshots: Sequence[Snapshot], *, over: bool = False) -> Sequence[Published]:
+    async def publish(
+        self, snapshots: Sequence[Snapshot], *, now: datetime | None = None, taking: bool = False
+    ) -> Sequence[Published]:
+        if now is not None:
+            dated = ((one.id, one.access.expires_at) for one in snapshots if one.access)
+            self.lives = {name: expires_at - now for name, expires_at in dated if expires_at}
         self._check()
         if self.failures:
             self.failures -= 1
             raise PublisherUnavailable("timed out")
         if self.swallows:
             await self._swallow()
-        return [self._publish(snapshot, over=over) for snapshot in snapshots]
+        return [self._publish(snapshot, taking=taking) for snapshot in snapshots]
 
     async def _swallow(self) -> None:
         self.swallowing.set()
@@ -186,11 +193,11 @@ class MemoryPublisher:
         self.shown.clear()
         self.meta = None
 
-    def _publish(self, snapshot: Snapshot, *, over: bool) -> Published:
+    def _publish(self, snapshot: Snapshot, *, taking: bool) -> Published:
         there = self.shown.get(snapshot.id)
         if there is not None and there.revision > snapshot.revision:
             return Published.STALE
-        if there is not None and there.generation > snapshot.generation and not over:
+        if there is not None and there.generation > snapshot.generation and not taking:
             return Published.STALE
         self.events += [(snapshot.id, event) for event in snapshot.events]
         if there is not None and there.revision == snapshot.revision:

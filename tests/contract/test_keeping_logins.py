@@ -290,34 +290,47 @@ class TestHolding:
         assert (99, 9) == (bed.row("c")["revision"], bed.row("c")["generation"])
         assert [(1, 51), (5, 51)] == rows
 
-    async def test_a_newer_generation_is_taken_over_whatever_our_revision(self, bed: Bed) -> None:
-        """Compared by both, what is shown would stay above us for ever."""
-        bed.add(grant("a"))
-        bed.edit("a", revision=99)
-        await bed.store.lift({CredentialId("a"): Counters(generation=5, revision=50)}, now=START)
-        assert (5, 100) == (bed.row("a")["generation"], bed.row("a")["revision"])
-
-    async def test_rows_behind_what_is_published_are_held_without_an_attempt(self, bed: Bed) -> None:
-        """R11: not what is under way, was refreshed since the start, is as new as what is shown, or is a newer login."""
+    async def test_counters_ahead_of_ours_are_overtaken_unless_the_row_is_behind(self, bed: Bed) -> None:
+        """R11: held is what was not refreshed since the start; not what is under way, a newer login or a machine."""
         day = timedelta(days=1)
-        names = ["asked", "away", "behind", "equal", "login", "open", "refreshed"]
+        names = ["asked", "away", "behind", "equal", "login", "machine", "open", "raced", "refreshed", "reached"]
         bed.add(*(grant(name) for name in names))
         for name in names:
-            bed.edit(name, attempted_at=_micros(START - day), last_outcome="refreshed")
+            bed.edit(name, attempted_at=_micros(START - day), last_outcome="refreshed", revision=99)
         bed.edit("refreshed", attempted_at=_micros(START + SECOND))
         bed.edit("asked", attempted_at=_micros(START + SECOND), last_outcome="deferred")
-        bed.edit("equal", generation=5)
+        bed.edit("equal", generation=5, revision=49)
+        bed.edit("raced", generation=5, revision=50)
+        bed.edit("reached", generation=5)
         bed.edit("login", attempted_at=None, last_outcome=None, login_at=_micros(START))
+        bed.edit("machine", refresh_token=None)
         bed.edit("open", attempt_id="of another/1")
         bed.edit("away", removed_at=_micros(START), refresh_token=None)
-        found = {CredentialId(name): Counters(generation=5, revision=50, updated_at=START - SECOND) for name in names}
-        held = await bed.store.hold_behind(found, since=START, now=START)
+        shown = Counters(generation=5, revision=50, updated_at=START - SECOND)
+        held = await bed.store.overtake({CredentialId(name): shown for name in names}, since=START, now=START)
+        rows = {name: bed.row(name) for name in names}
         assert ["asked", "behind"] == [one.id for one in held]
         assert {(5, Reason.STORE_BEHIND)} == {(one.generation, one.reason) for one in held}
-        row = bed.row("behind")
-        assert ("held", "store_behind", 5, 51, None) == tuple(
-            row[name] for name in ("health", "reason", "generation", "revision", "next_attempt_at")
-        )
+        assert {"asked", "behind"} == {name for name, row in rows.items() if row["health"] == "held"}
+        assert {
+            "asked": (5, 100),
+            "away": (1, 99),
+            "behind": (5, 100),
+            "equal": (5, 51),
+            "login": (5, 100),
+            "machine": (5, 100),
+            "open": (1, 99),
+            "raced": (5, 50),
+            "reached": (5, 99),
+            "refreshed": (5, 100),
+        } == {name: (row["generation"], row["revision"]) for name, row in rows.items()}
+
+    async def test_of_another_stores_keys_nothing_is_held(self, bed: Bed) -> None:
+        """An operator lets us take them."""
+        bed.add(grant("a"))
+        shown = Counters(generation=5, revision=50, updated_at=START)
+        assert [] == await bed.store.overtake({CredentialId("a"): shown}, since=None, now=START)
+        assert (5, 51) == (bed.row("a")["generation"], bed.row("a")["revision"])
 
     async def test_the_permission_to_take_keys_lasts_until_it_is_used_or_ten_minutes(self, bed: Bed) -> None:
         """A crash half way goes on; what was allowed and not needed is not a setting for the rest of the year."""

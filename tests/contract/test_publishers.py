@@ -59,7 +59,7 @@ class RealStage:
 class SimulatedStage:
     def __init__(self) -> None:
         self._server = Server(Timeline(asyncio.get_running_loop()), random.Random(1))
-        self.publisher = SimPublisher(self._server, store_id=STORE, clock=CLOCK, alive=lambda: None)
+        self.publisher = SimPublisher(self._server, store_id=STORE, alive=lambda: None)
 
     def usurp(self) -> None:
         self._server.meta = "another"
@@ -90,7 +90,7 @@ class MemoryStage:
 @dataclass(frozen=True, slots=True)
 class Publish:
     snapshots: tuple[Snapshot, ...]
-    over: bool
+    taking: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +161,8 @@ async def told(stage: Stage, todo: Sequence[Step], *, reads: bool) -> list[objec
     found: list[object] = []
     for step in todo:
         match step:
-            case Publish(snapshots=batch, over=over):
-                found.append(list(await stage.publisher.publish(batch, over=over)))
+            case Publish(snapshots=batch, taking=taking):
+                found.append(list(await stage.publisher.publish(batch, now=CLOCK.now(), taking=taking)))
             case Announce(take=take):
                 found.append(replace(await stage.publisher.announce(take=take), servers="", evicting=""))
             case Usurp():

@@ -141,15 +141,35 @@ class TestValues:
         } == client.hgetall("p:status:a")
         assert -1 == client.ttl("p:status:a")
 
-    async def test_a_token_that_has_expired_takes_along_what_was_given_too_long_a_life(
+    async def test_no_life_is_longer_than_the_whole_one(self, publisher: RedisPublisher, client: redis.Redis) -> None:
+        """Whatever a clock says that has jumped back."""
+        await publisher.publish([snapshot()], now=NOW - timedelta(days=1))
+        assert client.ttl("p:token:a") <= 1000
+
+    async def test_a_newer_generation_is_never_written_over(
         self, publisher: RedisPublisher, client: redis.Redis
     ) -> None:
-        """Written while the clock was behind, it would be readable for as long as that."""
-        await publisher.publish([snapshot(access=token(expires_at=EXPIRES + timedelta(days=1)))])
-        over = snapshot(revision=11, access=token(expires_at=NOW - timedelta(days=1)))
-        assert [Published.WRITTEN] == await publisher.publish([over])
-        assert 0 == client.exists("p:token:a")
-        assert ("active", "11") == tuple(client.hmget("p:status:a", "status", "revision"))
+        """A restored store may have counted past the revision; only keys that are being taken over are another matter."""
+        await publisher.publish([snapshot(generation=4)])
+        older = snapshot(revision=50)
+        assert [Published.STALE] == await publisher.publish([older])
+        assert ("4", "10") == tuple(client.hmget("p:status:a", "generation", "revision"))
+        assert [Published.WRITTEN] == await publisher.publish([older], taking=True)
+
+    @pytest.mark.parametrize("odd", ["inf", "1e99", "9" * 16, "", "-1", "0x7"])
+    async def test_a_counter_that_is_none_of_ours_is_written_over(
+        self, publisher: RedisPublisher, client: redis.Redis, odd: str
+    ) -> None:
+        """What nobody can count past would keep a credential out for ever."""
+        client.hset("p:status:a", mapping={"generation": odd, "revision": odd})
+        assert [Published.WRITTEN] == await publisher.publish([snapshot()])
+
+    async def test_the_newest_of_both_keys_counts(self, publisher: RedisPublisher, client: redis.Redis) -> None:
+        """One of them may be lost, or late."""
+        await publisher.publish([snapshot(generation=4)])
+        client.delete("p:status:a")
+        found = await publisher.published([CredentialId("a")])
+        assert (4, 10) == (found[CredentialId("a")].generation, found[CredentialId("a")].revision)
 
     async def test_a_held_credential_goes_on_serving(self, publisher: RedisPublisher, client: redis.Redis) -> None:
         """Held stops refreshing, not reading: the living token stays until it expires."""

@@ -111,7 +111,8 @@ def phase_of(outcome: Outcome) -> Phase:
 
 
 REFRESHED = Refreshed.__name__.lower()
-OUTCOME_LABELS = (REFRESHED, "deferred", "uncertain", "rejected", "misconfigured")
+UNCERTAIN = Uncertain.__name__.lower()
+OUTCOME_LABELS = (REFRESHED, "deferred", UNCERTAIN, "rejected", "misconfigured")
 
 ANOMALIES = (
     "access_token_missing",

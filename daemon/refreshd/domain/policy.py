@@ -143,7 +143,7 @@ def confirmation_wait(confirmation: Confirmation, rejections: int, *, draw: floa
 
 
 def storm_wait(rejections: int, *, draw: float) -> timedelta:
-    """How long a refused credential waits in a grant storm: 5 min, doubled each time, up to 12 min."""
+    """How long a refused credential waits in a grant storm: 5 min, doubled each time, up to about 12 min."""
     wait = min(STORM_CAP, STORM_BASE * (1 << min(max(rejections - 2, 0), _MAX_DOUBLINGS)))
     return wait * (0.9 + 0.2 * draw)
 

@@ -13,6 +13,7 @@ from refreshd.domain.events import (
     RefreshUncertain,
 )
 from refreshd.domain.outcome import (
+    UNCERTAIN,
     Deferred,
     GrantedAccess,
     Misconfigured,
@@ -66,7 +67,7 @@ def _decide(
         case Refreshed():
             return success.refresh_token_only(seen, outcome, policy, sent_at=sent_at, now=now, draw=draw)
         case Deferred():
-            return _deferred(seen, outcome, policy, now=now, draw=draw)
+            return _deferred(seen, outcome, policy, now=now, draw=draw, unanswered=before.last_outcome == UNCERTAIN)
         case Uncertain():
             return _uncertain(seen, outcome, policy, now=now, draw=draw)
         case Rejected():
@@ -77,11 +78,13 @@ def _decide(
             assert_never(outcome)
 
 
-def _deferred(seen: Credential, outcome: Deferred, policy: RefreshPolicy, *, now: datetime, draw: float) -> Transition:
-    cap = policy.doubt_cap if seen.in_doubt else rules.BACKOFF_CAP
-    wait = rules.backoff(seen.failures, now=now, expires_at=seen.expires_at, draw=draw, cap=cap)
-    if seen.in_doubt and not policy.settle_delay and seen.failures <= FIRST_FAILURES:
-        wait = rules.BACKOFF_FLOOR  # the grace is running
+def _deferred(
+    seen: Credential, outcome: Deferred, policy: RefreshPolicy, *, now: datetime, draw: float, unanswered: bool
+) -> Transition:
+    """`unanswered`: the request before this one, so that a grace is running."""
+    wait = rules.backoff(seen.failures, now=now, expires_at=seen.expires_at, draw=draw)
+    if seen.in_doubt and not policy.settle_delay and (seen.failures <= FIRST_FAILURES or unanswered):
+        wait = rules.BACKOFF_FLOOR
     if outcome.retry_after is not None:
         wait = max(wait, outcome.retry_after)
     after = laned(replace(seen, failures=seen.failures + 1, next_attempt_at=now + wait))

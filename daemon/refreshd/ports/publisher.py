@@ -87,6 +87,17 @@ class Counters:
     updated_at: datetime | None = None
 
 
+def newer(status: Counters | None, token: Counters | None) -> Counters | None:
+    """Of two keys of one credential, of which one may be lost or late: the newest of each."""
+    if status is None or token is None:
+        return status or token
+    return Counters(
+        generation=max(status.generation, token.generation),
+        revision=max(status.revision, token.revision),
+        updated_at=status.updated_at,
+    )
+
+
 class Publisher(Protocol):
     async def announce(self, *, take: bool = False) -> Announced:
         """Write whose keys these are (PREFIX:meta); another store's only to `take` them over. Raises `PublisherUnavailable`."""
@@ -100,10 +111,13 @@ class Publisher(Protocol):
         """Whether what was announced still holds. Raises `PublisherUnavailable`."""
         ...
 
-    async def publish(self, snapshots: Sequence[Snapshot], *, over: bool = False) -> Sequence[Published]:
-        """Compare-and-set each on its revision; one result for each, in order. Raises `PublisherUnavailable`.
+    async def publish(
+        self, snapshots: Sequence[Snapshot], *, now: datetime | None = None, taking: bool = False
+    ) -> Sequence[Published]:
+        """Compare-and-set each on revision and generation; one result for each, in order. Raises `PublisherUnavailable`.
 
-        A newer generation is never written over: a restored store may count past the revision of what its tokens are older than.
-        `over`: it is, as the keys are another store's, which an operator lets us take.
+        Never over a newer generation: the revision of a restored store may be higher although its tokens are older.
+        `taking`: over any, as the keys are another store's that an operator lets us take.
+        `now`: by the clock that the snapshots' instants go by, if that is not the publisher's own.
         """
         ...

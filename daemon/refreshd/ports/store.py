@@ -120,10 +120,13 @@ class Store(Protocol):
         """
         ...
 
-    async def hold_behind(
-        self, found: Mapping[CredentialId, Counters], *, since: datetime, now: datetime
+    async def overtake(
+        self, found: Mapping[CredentialId, Counters], *, since: datetime | None, now: datetime
     ) -> Sequence[CredentialHeld]:
-        """The same for rows that nobody is refreshing, unless they were refreshed since then or are a newer login."""
+        """Go on above published counters that are ahead of ours, but hold what was not refreshed `since` then (protocol R11).
+
+        None: hold nothing, as they are another store's.
+        """
         ...
 
     async def rescued(self, attempt: Attempt) -> RescuedToken | None:

@@ -22,9 +22,10 @@ from refreshd.domain.events import (
 from refreshd.domain.steps import Reached, Step, unobserved
 from refreshd.ports.clock import Clock
 from refreshd.ports.observer import Observer
-from refreshd.ports.publisher import Published, Publisher, PublisherUnavailable, Snapshot
+from refreshd.ports.publisher import Counters, Published, Publisher, PublisherUnavailable, Snapshot
 from refreshd.ports.store import Store, StoreUnavailable
 from refreshd.service.rollback_guard import RollbackGuard
+from refreshd.service.timekeeper import Moment, Timekeeper
 
 BATCH = 200
 RECONNECT_AFTER = 0.5
@@ -59,6 +60,7 @@ class Publication:
         observer: Observer,
         clock: Clock,
         guard: RollbackGuard,
+        timekeeper: Timekeeper,
         store_id: str,
         reached: Reached = unobserved,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -68,6 +70,7 @@ class Publication:
         self._observer = observer
         self._clock = clock
         self._guard = guard
+        self._timekeeper = timekeeper
         self._store_id = store_id
         self._reached = reached
         self._pause = pause
@@ -192,28 +195,31 @@ class Publication:
 
     async def _publish_pending(self) -> None:
         self._shown_together = 0
-        while pending := await self._store.unpublished(limit=BATCH, but=self._being_marked):
-            self._shown_together = len(pending)
-            results = await self._publish(pending, pending=True)
-            if len(pending) < BATCH or Published.FAILED in results:
+        results: Sequence[Published] = ()
+        while Published.FAILED not in results:
+            read_at = self._timekeeper.moment()
+            pending = await self._store.unpublished(limit=BATCH, but=self._being_marked)
+            self._shown_together = len(pending) or self._shown_together
+            results = await self._publish(pending, read_at, pending=True) if pending else ()
+            if len(pending) < BATCH:
                 return
 
     async def _republish_page(self) -> None:
         if not self._republishing:
             return
+        if self._taking:
+            await self._rise_above(await self._store.page(after=self._republish_after, limit=BATCH))
+        read_at = self._timekeeper.moment()
         page = await self._store.page(after=self._republish_after, limit=BATCH)
-        if self._taking and page:
-            await self._rise_above(page)
-            page = await self._store.page(after=self._republish_after, limit=BATCH)
-        self._republishing = len(page) == BATCH
         if page:
-            self._republish_after = page[-1].id
             oldest = self._clock.now() - SHOW_REMOVAL
             # events belong to the pending pass, which marks them spent; shown here too they would be told twice
             due = [
                 replace(one, events=()) for one in page if one.status is not Status.REMOVED or one.updated_at > oldest
             ]
-            await self._publish(due, pending=False)
+            await self._publish(due, read_at, pending=False)
+            self._republish_after = page[-1].id
+        self._republishing = len(page) == BATCH
         if self._taking and not self._republishing:
             self._taking = False
             await self._store.keys_taken()
@@ -225,9 +231,11 @@ class Publication:
         await self._store.lift(ahead, now=self._clock.now())
         self.wake()
 
-    async def _publish(self, snapshots: Sequence[Snapshot], *, pending: bool) -> Sequence[Published]:
+    async def _publish(self, snapshots: Sequence[Snapshot], read_at: Moment, *, pending: bool) -> Sequence[Published]:
+        """`read_at`: taken before the snapshots were read. Their lives are counted by the time that they go by."""
         self._reached(Step.PUBLISH_BEGUN)
-        results = await self._publisher.publish(snapshots, over=self._taking)
+        time = self._timekeeper.now() - self._timekeeper.moved_since(read_at)
+        results = await self._publisher.publish(snapshots, now=time, taking=self._taking)
         self._reached(Step.PUBLISH_WRITTEN)
         now = self._clock.now()
         stale = [one for one, result in zip(snapshots, results, strict=True) if result is Published.STALE]
@@ -281,15 +289,13 @@ class Publication:
                     self._marking = None
 
     async def _overtake(self, stale: Sequence[Snapshot]) -> None:
-        """Lift the counters of a restored store above what is published, or equal ones would say two things.
-
-        Where a newer token is published, its own is a spent one, unless it got that since the start: it is set aside first.
-        """
+        """Ours was refused, as a restored store's may be: what is behind is held, the rest goes on above what is published."""
         found = await self._publisher.published([one.id for one in stale])
-        ahead = {one.id: found[one.id] for one in stale if one.id in found}
-        if behind := {
-            one.id: ahead[one.id] for one in stale if one.id in ahead and ahead[one.id].generation > one.generation
-        }:
-            await self._guard.set_aside(behind)
-        await self._store.lift(ahead, now=self._clock.now())
-        self.wake()
+        ahead = {one.id: found[one.id] for one in stale if one.id in found and _is_ahead(found[one.id], one)}
+        if ahead:
+            await self._guard.meet(ahead)
+            self.wake()
+
+
+def _is_ahead(there: Counters, ours: Snapshot) -> bool:
+    return there.revision > ours.revision or there.generation > ours.generation

@@ -54,12 +54,11 @@ class RollbackGuard:
                 await self._hold(one, behind[one.id], now)
         return [one for one in attempts if one.id not in behind]
 
-    async def set_aside(self, found: Mapping[CredentialId, Counters]) -> None:
-        """Hold what a publication has met newer generations of, before anything that changes a row can hide them."""
+    async def meet(self, found: Mapping[CredentialId, Counters]) -> None:
+        """A publication has met counters ahead of ours: what is behind is held before a change of its row can hide that."""
         now = self._clock.now()
-        if await self._store.may_take_keys(now=now):
-            return
-        for event in await self._store.hold_behind(found, since=self._started_at, now=now):
+        taking = await self._store.may_take_keys(now=now)
+        for event in await self._store.overtake(found, since=None if taking else self._started_at, now=now):
             self._observer.on_event(event)
 
     async def _published(self, attempts: Sequence[Attempt]) -> Mapping[CredentialId, Counters]:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from refreshd.domain.events import ClockStepped
 from refreshd.ports.clock import Clock
 from refreshd.ports.observer import Observer
-from refreshd.ports.store import Store, StoreUnavailable
+from refreshd.ports.store import Store
 
 STEP = timedelta(seconds=5)
 """The least difference that counts as a jump."""
@@ -106,11 +106,13 @@ class Timekeeper:
         """From here on answers are settled by the new time: their commits come after this one."""
         before, self._origin = self._origin, self._origin + by
         self._moved += by
+        moved = False
         try:
             await self._store.shift(by)
-        except StoreUnavailable:
-            self._origin, self._moved = before, self._moved - by
-            raise
+            moved = True
+        finally:
+            if not moved:
+                self._origin, self._moved = before, self._moved - by
 
     def _tell(self, jumped: timedelta) -> None:
         self._observer.on_event(ClockStepped(by=jumped, now=self._clock.now(), schedule_moved=jumped < timedelta(0)))

@@ -104,16 +104,22 @@ def assemble(
         on_free=lambda: scanner.wake(),  # noqa: PLW0108 - the scanner is made later
     )
     guard = RollbackGuard(store=store, publisher=ports.publisher, observer=observer, clock=clock)
+    timekeeper = _timekeeper(
+        ports,
+        guard,
+        throttle,
+        show_again=lambda reason: publication.show_again(reason),  # noqa: PLW0108 - the publication is made later
+    )
     publication = Publication(
         store=store,
         publisher=ports.publisher,
         observer=observer,
         clock=clock,
         guard=guard,
+        timekeeper=timekeeper,
         store_id=measures.store_id,
         reached=ports.reached,
     )
-    timekeeper = _timekeeper(ports, guard, throttle, publication)
     answers = Answers(store=store, timekeeper=timekeeper, health=health, observer=observer, clock=clock)
     refresher = Refresher(
         registered,
@@ -209,11 +215,13 @@ def _throttle(
     )
 
 
-def _timekeeper(ports: Ports, guard: RollbackGuard, throttle: Throttle, publication: Publication) -> Timekeeper:
+def _timekeeper(
+    ports: Ports, guard: RollbackGuard, throttle: Throttle, *, show_again: Callable[[str], None]
+) -> Timekeeper:
     def moved_back(by: timedelta) -> None:
         guard.moved(by)
         throttle.moved(by)
-        publication.show_again("clock_stepped")
+        show_again("clock_stepped")
 
     return Timekeeper(
         store=ports.store,

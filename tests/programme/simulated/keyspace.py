@@ -4,11 +4,11 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from refreshd.adapters.redis.keys import Keyspace, Write
 from refreshd.domain.credential import CredentialId
-from refreshd.ports.clock import Clock
-from refreshd.ports.publisher import Announced, Counters, Published, PublisherUnavailable, Snapshot, Standing
+from refreshd.ports.publisher import Announced, Counters, Published, PublisherUnavailable, Snapshot, Standing, newer
 from tests.programme.virtual_time import Timeline
 
 KEYS = Keyspace("refreshd")
@@ -95,11 +95,11 @@ class Server:
             if entry is not None and "access_token" in entry.fields:
                 yield name, entry
 
-    def set(self, write: Write, *, over: bool) -> Published:
+    def set(self, write: Write, *, taking: bool) -> Published:
         there = self.get(write.key)
         if there is not None and there.revision > write.revision:
             return Published.STALE
-        if there is not None and there.generation > write.generation and not over:
+        if there is not None and there.generation > write.generation and not taking:
             return Published.STALE
         if there is not None and there.revision == write.revision:
             return Published.SAME
@@ -115,10 +115,9 @@ class Server:
 class SimPublisher:
     """`Publisher` of one process on that server. `alive` raises when the process is dead."""
 
-    def __init__(self, server: Server, *, store_id: str, clock: Clock, alive: Callable[[], None]) -> None:
+    def __init__(self, server: Server, *, store_id: str, alive: Callable[[], None]) -> None:
         self._server = server
         self._store_id = store_id
-        self._clock = clock
         self._alive = alive
         self._refused = False
 
@@ -143,28 +142,33 @@ class SimPublisher:
         self._check()
         if self._server.meta != self._store_id:
             return {}
-        found = {name: entry for name in ids if (entry := self._server.get(KEYS.status(name))) is not None}
-        return {
-            name: Counters(generation=int(one.fields["generation"]), revision=one.revision)
-            for name, one in found.items()
-        }
+        found = ((name, newer(self._counters(KEYS.status(name)), self._counters(KEYS.token(name)))) for name in ids)
+        return {name: counters for name, counters in found if counters is not None}
+
+    def _counters(self, key: str) -> Counters | None:
+        entry = self._server.get(key)
+        return Counters(generation=entry.generation, revision=entry.revision) if entry else None
 
     async def look(self) -> Standing:
         self._check()
         return Standing(intact=self._server.meta == self._store_id)
 
-    async def publish(self, snapshots: Sequence[Snapshot], *, over: bool = False) -> Sequence[Published]:
+    async def publish(
+        self, snapshots: Sequence[Snapshot], *, now: datetime | None = None, taking: bool = False
+    ) -> Sequence[Published]:
+        if now is None:
+            raise AssertionError("a life is counted from an instant")
         self._check()
-        results = [self._publish(one, over=over) for one in snapshots]
+        results = [self._publish(one, now=now, taking=taking) for one in snapshots]
         self._refused = True
         self._server.halve()
         self._refused = False
         return results
 
-    def _publish(self, snapshot: Snapshot, *, over: bool) -> Published:
-        token = KEYS.token_write(snapshot, self._clock.now())
+    def _publish(self, snapshot: Snapshot, *, now: datetime, taking: bool) -> Published:
+        token = KEYS.token_write(snapshot, now)
         writes = [KEYS.status_write(snapshot), *([token] if token else [])]
-        results = [self._server.set(write, over=over) for write in writes]
+        results = [self._server.set(write, taking=taking) for write in writes]
         return Published.STALE if Published.STALE in results else results[0]
 
     def _check(self) -> None:

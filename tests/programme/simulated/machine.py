@@ -143,7 +143,7 @@ class Machine:
         registered = self._registered()
         observer = Teller(self._watch, life, self.clock)
         store = WatchedStore(self.store, owner=f"p{self._boots}", life=life, watch=self._watch)
-        publisher = SimPublisher(self._server, store_id=self.identity.store_id, clock=self.clock, alive=life.check)
+        publisher = SimPublisher(self._server, store_id=self.identity.store_id, alive=life.check)
         services = assemble(
             Ports(
                 store=store,

@@ -5,11 +5,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
+
+from refreshd.adapters.spool import Spool
 from refreshd.adapters.sql.commits import LINGER, LONGEST_LINGER, Answer, GroupCommit
+from refreshd.adapters.sql.spooling import Spooling
 from refreshd.adapters.sql.thread import StoreThread
 from refreshd.domain.settle import settle
 from refreshd.domain.steps import unobserved
-from refreshd.ports.store import Attempt
+from refreshd.ports.store import Attempt, StoreUnavailable
 from tests.contract.stores import POLICY, SqliteBed, grant
 from tests.fakes import START, quiet, success
 
@@ -79,3 +83,28 @@ async def test_an_answer_that_comes_alone_waits_for_nobody(tmp_path: Path) -> No
         for answer in answers(await bed.claim(count=2)):
             await group.commit(answer)
         assert ([1, 1], []) == (writer.sizes, pauses.lengths)
+
+
+async def test_an_answer_that_comes_while_the_store_fails_between_two_commits_is_kept_beside_it(tmp_path: Path) -> None:
+    """R6: the database is away while the schedule is to be moved; the token must outlive this process all the same."""
+    with SqliteBed(tmp_path) as bed:
+        bed.add(grant("a"))
+        [answer] = answers(await bed.claim(count=1))
+        spool = Spool(tmp_path / "spool", owner="p1", clock=lambda: 0.0)
+        spooling = Spooling(spool, bed.codec, on_fault=print)
+        group = GroupCommit(bed.store.threads.writer, bed.codec, reached=unobserved, spooling=spooling)
+        committing: list[asyncio.Task[object]] = []
+
+        async def fail_between() -> None:
+            async with group.between():
+                committing.append(asyncio.create_task(group.commit(answer)))
+                await quiet()
+                raise StoreUnavailable("away")
+
+        with pytest.raises(StoreUnavailable):
+            await fail_between()
+        with pytest.raises(StoreUnavailable) as told:
+            await committing[0]
+        assert told.value.kept
+        assert 1 == len([line for line in spool.lines() if line])
+        spool.close()

@@ -28,7 +28,7 @@ CONCURRENCY = 32
 class FailingStore:
     """A store whose commits can be made to fail, as on a full disk, or its answers about requests; the rest passes through.
 
-    `gate`, `marks_gate`, `looks_gate`: where commits, marks and the look at other refusals wait.
+    `gate`, `marks_gate`, `looks_gate`, `reads_gate`: where commits, marks, looks at other refusals and pages that were read wait.
     """
 
     def __init__(self, bed: SqliteBed) -> None:
@@ -37,6 +37,8 @@ class FailingStore:
         self.failed_commits = 0
         self.gate: asyncio.Event | None = None
         self.looks_gate: asyncio.Event | None = None
+        self.reads_gate: asyncio.Event | None = None
+        self.read = asyncio.Event()
         self.standings_fail = False
         self.marks_fail = False
         self.marks_gate: asyncio.Event | None = None
@@ -56,6 +58,13 @@ class FailingStore:
         if self.looks_gate is not None:
             await self.looks_gate.wait()
         return await self._store.refusals(client, **when)  # type: ignore[arg-type]  # only `now`
+
+    async def page(self, *, after: CredentialId | None, limit: int) -> Sequence[Snapshot]:
+        found = await self._store.page(after=after, limit=limit)
+        if self.reads_gate is not None:
+            self.read.set()
+            await self.reads_gate.wait()
+        return found
 
     async def mark_published(self, snapshots: Sequence[Snapshot]) -> None:
         if self.marks_gate is not None:

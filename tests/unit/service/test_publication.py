@@ -94,6 +94,7 @@ async def test_comparing_leaves_room_for_refreshing(house: House) -> None:
         observer=house.observer,
         clock=house.clock,
         guard=house.guard,
+        timekeeper=house.timekeeper,
         store_id="ours",
         pause=pause,
     )
@@ -131,6 +132,7 @@ async def test_after_several_were_published_the_next_ones_share_a_round(house: H
         observer=house.observer,
         clock=house.clock,
         guard=house.guard,
+        timekeeper=house.timekeeper,
         store_id="ours",
         pause=pause,
     )

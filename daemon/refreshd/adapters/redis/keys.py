@@ -13,28 +13,28 @@ EVENTS_CAP = 10_000
 ANY = -1
 """Instead of a generation: whatever may be there is written over."""
 
-# KEYS[1] the hash; ARGV[1] revision, ARGV[2] generation (-1: any), ARGV[3] life in ms (0: for ever, -1: none),
-# then field, value, ...
-# 0: what is there is newer, by its revision or, as a restored store may count past it, by its generation.
+# KEYS[1] the hash; ARGV[1] revision, ARGV[2] generation (-1: any), ARGV[3] life in ms (0: for ever), then field, value, ...
+# 0: what is there is newer, by its revision or, as a restored store may count past that, by its generation.
 COMPARE_AND_SET = """
 local there = redis.call('HMGET', KEYS[1], 'revision', 'generation')
-local revision, generation = tonumber(there[1] or ''), tonumber(there[2] or '')
+local function counter(text)
+  if text and #text <= 15 and string.find(text, '^%d+$') then return tonumber(text) end
+end
+local revision, generation = counter(there[1]), counter(there[2])
 local mine = tonumber(ARGV[1])
 if revision and revision > mine then return 0 end
 if generation and tonumber(ARGV[2]) >= 0 and generation > tonumber(ARGV[2]) then return 0 end
 if revision == mine then return 2 end
 redis.call('DEL', KEYS[1])
-local life = tonumber(ARGV[3])
-if life < 0 then return 1 end
 redis.call('HSET', KEYS[1], unpack(ARGV, 4))
-if life > 0 then redis.call('PEXPIRE', KEYS[1], life) end
+if tonumber(ARGV[3]) > 0 then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 return 1
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One hash to set if what is there is older. `generation`: as in the hash, or `ANY`. `life` None: the key stays; 0: it goes."""
+    """One hash to set if what is there is older. `generation`: as in the hash, or `ANY`. `life` None: the key stays."""
 
     key: str
     revision: int
@@ -44,7 +44,7 @@ class Write:
 
     def arguments(self) -> list[str]:
         """KEYS and ARGV of the script."""
-        life = 0 if self.life is None else self.life // timedelta(milliseconds=1) or -1
+        life = 0 if self.life is None else self.life // timedelta(milliseconds=1)
         pairs = [text for pair in self.fields.items() for text in pair]
         return [self.key, str(self.revision), str(self.generation), str(life), *pairs]
 
@@ -80,7 +80,7 @@ class Keyspace:
     def token_write(self, snapshot: Snapshot, now: datetime) -> Write | None:
         """The token with exactly the life it has left, its tombstone, or nothing: a life of 0 or less is never written.
 
-        What has expired also ends an older key that was given too long a life by a clock that was behind.
+        `now`: by the clock that the snapshot's instants go by. Whatever that says, no life is longer than the whole one.
         """
         if snapshot.withdrawn:
             return Write(
@@ -89,9 +89,9 @@ class Keyspace:
         access = snapshot.access
         if access is None or access.expires_at is None:
             return None
-        life = access.expires_at - now
+        life = access.expires_at - max(now, access.issued_at)
         if life < timedelta(milliseconds=1):
-            return Write(self.token(snapshot.id), snapshot.revision, snapshot.generation, {}, timedelta(0))
+            return None
         fields = {
             "access_token": access.value.reveal(),
             "token_type": access.token_type,

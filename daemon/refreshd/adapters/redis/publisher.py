@@ -25,8 +25,9 @@ from refreshd.adapters.redis.link import AWAY, Link, told
 from refreshd.adapters.redis.servers import Servers
 from refreshd.domain.credential import CredentialId
 from refreshd.ports.clock import Clock
-from refreshd.ports.publisher import Announced, Counters, Published, PublisherUnavailable, Snapshot, Standing
+from refreshd.ports.publisher import Announced, Counters, Published, PublisherUnavailable, Snapshot, Standing, newer
 
+_COUNTED = ("generation", "revision", "updated_at")
 _RESULTS = {0: Published.STALE, 1: Published.WRITTEN, 2: Published.SAME}
 
 
@@ -70,11 +71,13 @@ class RedisPublisher:
         async with self._link.call(), self._redis.pipeline(transaction=False) as pipe:
             pipe.hget(self._keys.meta, "store_id")
             for name in ids:
-                pipe.hmget(self._keys.status(name), "generation", "revision", "updated_at")
+                pipe.hmget(self._keys.status(name), *_COUNTED)
+                pipe.hmget(self._keys.token(name), *_COUNTED)
             owner, *answers = _reached(await pipe.execute(raise_on_error=False))
         if owner != self._identity["store_id"]:
             return {}
-        found = ((name, _counters(answer)) for name, answer in zip(ids, answers, strict=True))
+        pairs = zip(ids, answers[::2], answers[1::2], strict=True)
+        found = ((name, newer(_counters(status), _counters(token))) for name, status, token in pairs)
         return {name: counters for name, counters in found if counters is not None}
 
     async def look(self) -> Standing:
@@ -84,8 +87,10 @@ class RedisPublisher:
             found = await cast("Any", self._redis.hget(self._keys.meta, "store_id"))
         return Standing(intact=found == self._identity["store_id"], servers=servers)
 
-    async def publish(self, snapshots: Sequence[Snapshot], *, over: bool = False) -> Sequence[Published]:
-        now = self._clock.now()
+    async def publish(
+        self, snapshots: Sequence[Snapshot], *, now: datetime | None = None, taking: bool = False
+    ) -> Sequence[Published]:
+        now = now or self._clock.now()
         writes: list[Write] = []
         spans: list[int] = []
         for snapshot in snapshots:
@@ -93,7 +98,7 @@ class RedisPublisher:
             mine = [self._keys.status_write(snapshot), *([token] if token else [])]
             writes.extend(mine)
             spans.append(len(mine))
-        if over:
+        if taking:
             writes = [replace(one, generation=ANY) for one in writes]
         async with self._link.call():
             answers = _reached(await self._compare_and_set(writes))

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -63,37 +63,43 @@ class GroupCommit:
         self._pause = pause
         self._waiting: _Batch = []
         self._being_written: _Batch = []
-        self._parted: _Batch | None = None
+        self._held_back: _Batch | None = None
         self._stored: list[Attempt] = []
         self._committer: asyncio.Task[None] | None = None
 
     async def commit(self, answer: Answer) -> Committed | Conflict:
         """Raises `StoreUnavailable`, also for a bug of ours: the caller keeps the answer and asks again (protocol R6)."""
         result: asyncio.Future[Committed | Conflict] = asyncio.get_running_loop().create_future()
-        if self._parted is not None:
-            self._parted.append((answer, result))
+        if self._held_back is not None:
+            self._held_back.append((answer, result))
         else:
             self._begin([(answer, result)])
         return await result
 
     @asynccontextmanager
-    async def parted(self) -> AsyncIterator[None]:
+    async def between(self) -> AsyncIterator[None]:
         """What is here now has been written or refused before the block begins; what comes meanwhile is written after it.
 
-        If the block raises `StoreUnavailable`, so does each commit that came meanwhile.
+        If the block raises `StoreUnavailable`, so does each commit that came meanwhile, kept beside the store if that can be.
         """
-        self._parted = later = list[_Waiting]()
+        self._held_back = held_back = list[_Waiting]()
         try:
             if here := [result for _, result in (*self._being_written, *self._waiting)]:
                 await asyncio.wait(here)
             yield
         except StoreUnavailable as exc:
-            self._fail(later, exc)
-            later = []
+            await self._keep_beside([answer for answer, _ in held_back])
+            self._fail(held_back, exc)
+            held_back = []
             raise
         finally:
-            self._parted = None
-            self._begin(later)
+            self._held_back = None
+            self._begin(held_back)
+
+    async def _keep_beside(self, answers: Sequence[Answer]) -> None:
+        if self._spooling is not None and answers:
+            with suppress(StoreUnavailable):
+                await self._writer.run(lambda _connection: None, first=partial(self._keep, answers))
 
     def _begin(self, answers: _Batch) -> None:
         self._waiting += answers

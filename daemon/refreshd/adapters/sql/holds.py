@@ -18,6 +18,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from refreshd.adapters.sql import statements
 from refreshd.adapters.sql.rows import RowCodec, encode_events
@@ -39,7 +40,7 @@ _HELD: Mapping[str, Any] = {
     "unpublished_events": c.unpublished_events.op("||")(encode_events((StreamEvent.HELD,))),
     "updated_at": bindparam("at", type_=Instant),
 }
-_BEHIND: Mapping[str, Any] = {
+_HELD_BEHIND: Mapping[str, Any] = {
     **_HELD,
     "reason": Reason.STORE_BEHIND.value,
     "access_token": None,
@@ -69,7 +70,7 @@ def behind(connection: Connection, attempt: Attempt, found: Counters, now: datet
         update(credential)
         .where(c.id == bindparam("b_id"), c.attempt_id == bindparam("b_attempt_id"))
         .values(
-            **_BEHIND,
+            **_HELD_BEHIND,
             **_lifted(c.attempt_id.is_not(None)),
         ),
         {"b_id": before.id, "b_attempt_id": attempt.id, "at": now, **_values(found)},
@@ -79,33 +80,42 @@ def behind(connection: Connection, attempt: Attempt, found: Counters, now: datet
     return CredentialHeld(id=before.id, client=before.client, generation=found.generation, reason=Reason.STORE_BEHIND)
 
 
-def all_behind(
-    connection: Connection, found: Mapping[CredentialId, Counters], *, since: datetime, now: datetime
+def overtake(
+    connection: Connection, found: Mapping[CredentialId, Counters], *, since: datetime | None, now: datetime
 ) -> Sequence[CredentialHeld]:
-    """The same for rows at rest that were not refreshed since then. Not for a login that is newer than what is published."""
-    events = []
+    """What of these rows is behind is held; then the others go on above what is published. All as the rows are now.
+
+    Behind: of a lower generation, and not refreshed since then. Not a login that is newer than what is published, nor what has no
+    refresh token to be spent, nor what is under way: that is met again when it has ended. `since` None: nothing is held.
+    """
+    held = []
     for name, counters in sorted(found.items()):
-        newer_login = (
-            and_(c.attempted_at.is_(None), c.login_at > counters.updated_at) if counters.updated_at else false()
-        )
-        client = connection.scalar(
-            update(credential)
-            .where(
-                c.id == name,
-                c.attempt_id.is_(None),
-                c.removed_at.is_(None),
-                c.generation < counters.generation,
-                or_(c.attempted_at.is_(None), c.attempted_at <= since, c.last_outcome != REFRESHED),
-                not_(newer_login),
-            )
-            .values(**_BEHIND, **_lifted(c.attempt_id.is_(None)))
-            .returning(c.client),
-            {"at": now, **_values(counters)},
-        )
-        if client is not None:
+        values = {"b_id": name, "at": now, **_values(counters)}
+        client = connection.scalar(_hold_if_behind(since, counters.updated_at), values) if since else None
+        if client is None:
+            connection.execute(_OVERTAKE, values)
+        else:
             reason = Reason.STORE_BEHIND
-            events.append(CredentialHeld(id=name, client=client, generation=counters.generation, reason=reason))
-    return events
+            held.append(CredentialHeld(id=name, client=client, generation=counters.generation, reason=reason))
+    return held
+
+
+def _hold_if_behind(since: datetime, shown_at: datetime | None) -> ReturningUpdate[Any]:
+    newer_login = and_(c.attempted_at.is_(None), c.login_at > shown_at) if shown_at else false()
+    untouched = or_(c.attempted_at.is_(None), c.attempted_at <= since, c.last_outcome != REFRESHED)
+    return (
+        update(credential)
+        .where(
+            c.id == bindparam("b_id"),
+            _AT_REST_BELOW,
+            ~statements.NO_LOGIN,
+            c.health != Health.HELD.value,
+            untouched,
+            not_(newer_login),
+        )
+        .values(**_HELD_BEHIND, **_lifted(c.attempt_id.is_(None)))
+        .returning(c.client)
+    )
 
 
 def freed(now: datetime) -> Update:
@@ -143,8 +153,7 @@ def _opens(codec: RowCodec, row: RowMapping) -> bool:
 
 def lift(connection: Connection, found: Mapping[CredentialId, Counters], now: datetime) -> None:
     """Raise counters above those met in Redis. An open attempt keeps its generation, which its answer is compared with."""
-    overtaken = and_(c.attempt_id.is_(None), c.generation < _generation())
-    statement = update(credential).where(c.id == bindparam("b_id"), or_(c.revision <= _revision(), overtaken))
+    statement = update(credential).where(c.id == bindparam("b_id"), c.revision <= _revision())
     connection.execute(
         statement.values(updated_at=bindparam("at", type_=Instant), **_lifted(c.attempt_id.is_(None))),
         [{"b_id": name, "at": now, **_values(counters)} for name, counters in sorted(found.items())],
@@ -169,3 +178,14 @@ def _generation() -> Any:
 
 def _values(found: Counters) -> Mapping[str, int]:
     return {"found_generation": found.generation, "found_revision": found.revision}
+
+
+_AT_REST_BELOW = and_(c.attempt_id.is_(None), c.removed_at.is_(None), c.generation < _generation())
+_OVERTAKE = (
+    update(credential)
+    .where(
+        c.id == bindparam("b_id"),
+        or_(_AT_REST_BELOW, and_(c.generation >= _generation(), c.revision < _revision())),
+    )
+    .values(updated_at=bindparam("at", type_=Instant), **_lifted(c.attempt_id.is_(None)))
+)

@@ -161,10 +161,10 @@ class SqlStore:
     async def hold(self, attempt: Attempt, found: Counters, *, now: datetime) -> CredentialHeld | None:
         return await self._writer.run(lambda connection: holds.behind(connection, attempt, found, now))
 
-    async def hold_behind(
-        self, found: Mapping[CredentialId, Counters], *, since: datetime, now: datetime
+    async def overtake(
+        self, found: Mapping[CredentialId, Counters], *, since: datetime | None, now: datetime
     ) -> Sequence[CredentialHeld]:
-        return await self._writer.run(lambda connection: holds.all_behind(connection, found, since=since, now=now))
+        return await self._writer.run(lambda connection: holds.overtake(connection, found, since=since, now=now))
 
     async def rescued(self, attempt: Attempt) -> RescuedToken | None:
         return await self._reader.run(lambda connection: rescue.newest(connection, self._codec, attempt))
@@ -185,7 +185,7 @@ class SqlStore:
         def work(connection: Connection) -> None:
             clock.shift(connection, by, seen=self._engines.time(connection) if self._failover else None)
 
-        async with self._commits.parted():  # what was settled by the old time moves too
+        async with self._commits.between():  # what was settled by the old time moves too
             await self._writer.run(work)
 
     async def touch(self, *, now: datetime) -> None:

@@ -46,7 +46,7 @@ def begin(connection: Connection, client: ClientName, now: datetime) -> bool:
 def end(
     connection: Connection, client: ClientName, counts_from: datetime, now: datetime, *, anew: bool = False
 ) -> bool:
-    """Also makes the refused due, those condemned before the storm was seen as one included. A doubt is still settling.
+    """Also makes the refused due, those condemned before the storm was seen as one included. Not a doubt: it keeps its own time.
 
     `anew`: their refusals are forgotten, as a provider that was at fault gave them; each is confirmed again.
     """
