@@ -138,22 +138,28 @@ def snapshot(name: CredentialId, revision: int, generation: int, status: Status,
     )
 
 
-snapshots = st.builds(
-    snapshot,
-    st.sampled_from(NAMES),
-    st.integers(1, 6),
-    st.integers(1, 3),
-    st.sampled_from(Status),
-    st.sampled_from([timedelta(hours=1), timedelta(days=1), timedelta(0), -timedelta(hours=1), None]),
-)
-batches = st.lists(snapshots, max_size=4).map(tuple)
-steps: st.SearchStrategy[Step] = st.one_of(
-    st.builds(Publish, batches, st.just(value=False)),
-    st.builds(Publish, batches, st.booleans()),
-    st.builds(Announce, st.booleans()),
-    st.just(Usurp()),
-    st.just(Flush()),
-)
+HOUR = timedelta(hours=1)
+LIVES = (HOUR, timedelta(days=1), timedelta(0), -HOUR, None)
+
+
+def steps(lives: Sequence[timedelta | None]) -> st.SearchStrategy[Step]:
+    """`lives`: what a token may have left."""
+    snapshots = st.builds(
+        snapshot,
+        st.sampled_from(NAMES),
+        st.integers(1, 6),
+        st.integers(1, 3),
+        st.sampled_from(Status),
+        st.sampled_from(lives),
+    )
+    batches = st.lists(snapshots, max_size=4).map(tuple)
+    return st.one_of(
+        st.builds(Publish, batches, st.just(value=False)),
+        st.builds(Publish, batches, st.booleans()),
+        st.builds(Announce, st.booleans()),
+        st.just(Usurp()),
+        st.just(Flush()),
+    )
 
 
 async def told(stage: Stage, todo: Sequence[Step], *, reads: bool) -> list[object]:
@@ -182,19 +188,24 @@ def server() -> Iterator[RedisServer]:
         yield running
 
 
-@pytest.mark.parametrize(("make", "reads"), [(SimulatedStage, True), (MemoryStage, False)])
-@given(todo=st.lists(steps, max_size=12))
+@pytest.mark.parametrize(
+    ("make", "lives", "reads"),
+    [(SimulatedStage, LIVES, True), (MemoryStage, [HOUR], False)],
+    ids=["simulated", "memory"],
+)
+@given(data=st.data())
 def test_a_stand_in_answers_as_redis_does(
     server: RedisServer,
     make: Callable[[], Stage],
+    lives: Sequence[timedelta | None],
     reads: bool,  # noqa: FBT001 - a parameter of the test
-    todo: list[Step],
+    data: st.DataObject,
 ) -> None:
     """Results of every batch, whose keys they are, the counters to compare with, and the tokens that can be read."""
+    announced = [Announce(take=False), *data.draw(st.lists(steps(lives), max_size=12))]
     place = Direct(url=Secret(server.url))
 
     async def both() -> None:
-        announced = [Announce(take=False), *todo]
         async with RedisPublisher(place, prefix="refreshd", identity=IDENTITY, clock=CLOCK) as publisher:
             real = await told(RealStage(server, publisher), announced, reads=reads)
         assert real == await told(make(), announced, reads=reads)
