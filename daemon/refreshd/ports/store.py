@@ -152,8 +152,11 @@ class Store(Protocol):
         """Clients with a grant storm under way."""
         ...
 
-    async def shift(self, by: timedelta) -> None:
-        """Move every instant of the schedule: the wall clock jumped by that much (protocol R13)."""
+    async def shift(self, by: timedelta, *, starting: bool = False) -> None:
+        """Move every instant of the schedule: the wall clock jumped by that much (protocol R13).
+
+        `starting`: but for when open attempts began, as `recover` comes next and counts what lies ahead as begun now.
+        """
         ...
 
     async def touch(self, *, now: datetime) -> None:

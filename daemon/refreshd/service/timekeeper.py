@@ -83,7 +83,7 @@ class Timekeeper:
             return
         jumped = now - last_seen
         if jumped <= -STEP:
-            await self._store.shift(jumped - UNSEEN)
+            await self._store.shift(jumped - UNSEEN, starting=True)
         self.trusted = jumped <= AHEAD
         if abs(jumped) >= STEP:
             self._tell(jumped)

@@ -119,7 +119,8 @@ class Inspection:
             self._watch.broken(f"{name}: a withdrawn token can be read")
         if readable or withdrawn or not alive or row["health"] != "active":
             return
-        if not self._dated_by_an_unseen_step(self._providers[self._owners[name]].ledger.rules.access_lifetime):
+        life = self._providers[self._owners[name]].ledger.rules.access_lifetime
+        if not self._dated_by_an_unseen_step(life + self._watch.stepped_by):
             self._watch.broken(f"{name}: a living token is not published")
 
     def _look_whether_fresh(self, row: Any, now: float) -> None:

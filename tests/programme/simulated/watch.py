@@ -66,6 +66,7 @@ class Watch:
         self.condemned_in_vain: set[str] = set()
         self.sendings: dict[str, list[Sending]] = {}
         self.stepped_at = -1e9
+        self.stepped_by = 0.0
         self.restored_at = -1e9
         self.hurried_at = -1e9
         self.step_is_seen = True
@@ -203,7 +204,7 @@ class Watch:
         if by > 0:
             self.hurried_at = self._timeline.now
         if not up or not self.step_is_seen:
-            self.stepped_at = self._timeline.now
+            self.stepped_at, self.stepped_by = self._timeline.now, abs(by)
         if up:
             self.step_is_seen = False
 

@@ -520,6 +520,16 @@ async def test_a_clock_that_went_back_while_nobody_ran_makes_no_stall(house: Hou
     assert "credential.refreshed" in await house.work()
 
 
+@pytest.mark.parametrize("ahead", [29 * SECOND, timedelta(days=1)])
+async def test_a_jump_back_that_is_seen_at_the_start_does_not_cut_a_doubt_short(house: House, ahead: timedelta) -> None:
+    """Found by random sequences: with the schedule moved when the request had left, and it was asked again at once (R8)."""
+    house.bed.add(grant())
+    await house.bed.claim()
+    await house.timekeeper.begin(house.clock.now() + ahead)
+    await house.bed.store.recover(now=house.clock.now(), settle_delays={ACME: MINUTE})
+    assert house.clock.now() + MINUTE == EPOCH + timedelta(microseconds=house.bed.row("a")["next_attempt_at"])
+
+
 async def test_a_step_back_does_not_stretch_what_a_provider_asked_for(house: House) -> None:
     """Found by simulation: thirty seconds of Retry-After had become an hour without a refresh."""
     house.bed.add(grant("a"), grant("b"))

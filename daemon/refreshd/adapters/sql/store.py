@@ -181,9 +181,10 @@ class SqlStore:
     async def storms(self) -> frozenset[ClientName]:
         return await self._reader.run(storms.under_way)
 
-    async def shift(self, by: timedelta) -> None:
+    async def shift(self, by: timedelta, *, starting: bool = False) -> None:
         def work(connection: Connection) -> None:
-            clock.shift(connection, by, seen=self._engines.time(connection) if self._failover else None)
+            seen = self._engines.time(connection) if self._failover else None
+            clock.shift(connection, by, seen=seen, starting=starting and not self._engines.shared)
 
         async with self._commits.between():  # what was settled by the old time moves too
             await self._writer.run(work)
