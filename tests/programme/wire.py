@@ -41,7 +41,7 @@ def run(limits: Limits) -> Report:
         minima=per_thousand(
             cases.done,
             {
-                "answers lost on the line": 200,
+                "answers lost on the line": 50,
                 "attempts while nobody listened": 20,
                 "looks at /livez": 2000,
                 "rarest trouble": 20,
